@@ -119,6 +119,7 @@ from .ports import (
     Guardable as Guardable,
     LimitsConnections as LimitsConnections,
     Page as Page,
+    ReceivingSink as ReceivingSink,
     ReplacesLinks as ReplacesLinks,
     ReportsSkipped as ReportsSkipped,
     SeveralSources as SeveralSources,

@@ -28,6 +28,19 @@ FINAL_REPLY = "final-reply"
 """In the headers of a body without a length, if its server says at its end that it was sent whole."""
 
 
+@runtime_checkable
+class ReceivingSink(Protocol):
+    """A Sink that has memory of its own, so that bytes need not be copied to it."""
+
+    def __call__(self, chunk: memoryview, /) -> None:
+        """Take the next bytes: those that were received into `room`, or any others."""
+        ...
+
+    def room(self, most: int) -> memoryview:
+        """Return memory for at least one of the next bytes, at most for `most`; the call passes what was filled."""
+        ...
+
+
 class Body(Protocol):
     """The bytes of one response. Iterate once; chunks are non-empty and of any size.
 

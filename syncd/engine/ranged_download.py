@@ -24,7 +24,7 @@ from typing import Self
 
 from manifests.digest import Hasher
 from manifests.messages import message
-from syncd.core import Body, Changed, Interrupted, RangeRefused, Sink, Staged, SyncdError, Transport
+from syncd.core import Body, Changed, Interrupted, RangeRefused, ReceivingSink, Sink, Staged, SyncdError, Transport
 from syncd.streams import copy_to_sink
 
 FLUSH = 2 << 20  # bytes gathered before they are written and hashed
@@ -223,17 +223,13 @@ class _RangedDownload:
 
         The copy at the front hashes its bytes. The hash reads back those written ahead of the front.
         """
-        at = reached = start
-
-        def write_and_hash(chunk: memoryview) -> None:
-            nonlocal reached
-            sink(chunk)
-            if self.following and reached == self.front:
-                self.hasher.update(chunk)
-                self.front += len(chunk)
-            reached += len(chunk)
-
-        async with aclosing(copy_to_sink(body, write_and_hash)) as counts:
+        at = start
+        hashed = (
+            _ReceivingHashingSink(self, start, sink)
+            if isinstance(sink, ReceivingSink)
+            else _HashingSink(self, start, sink)
+        )
+        async with aclosing(copy_to_sink(body, hashed)) as counts:
             async for count in counts:
                 if at + count > stop:
                     raise self._too_long(body, stop)
@@ -310,6 +306,31 @@ class _RangedDownload:
 
     def _note_head(self, head: memoryview) -> None:
         self.head = bytes(head)
+
+
+class _HashingSink:
+    """Writes bytes, and hashes those at the front."""
+
+    def __init__(self, transfer: _RangedDownload, start: int, sink: Sink) -> None:
+        self.transfer = transfer
+        self.reached = start
+        self.sink = sink
+
+    def __call__(self, chunk: memoryview) -> None:
+        self.sink(chunk)
+        transfer = self.transfer
+        if transfer.following and self.reached == transfer.front:
+            transfer.hasher.update(chunk)
+            transfer.front += len(chunk)
+        self.reached += len(chunk)
+
+
+class _ReceivingHashingSink(_HashingSink):
+    """As `_HashingSink`, into memory of the store."""
+
+    def __init__(self, transfer: _RangedDownload, start: int, sink: ReceivingSink) -> None:
+        super().__init__(transfer, start, sink)
+        self.room = sink.room
 
 
 async def _read_through(spec: DownloadSpec, file: Staged, hashing: Executor) -> tuple[int, dict[str, str], bytes]:

@@ -27,6 +27,24 @@ class Glass:
         self.threads.add(threading.current_thread().name)
 
 
+class Basin(Glass):
+    """A sink with memory of its own, a few bytes of it at a time."""
+
+    def __init__(self, piece):
+        super().__init__()
+        self.piece = piece
+        self.received = 0
+        self.given = memoryview(b"")
+
+    def room(self, most):
+        self.given = memoryview(bytearray(min(most, self.piece)))
+        return self.given
+
+    def __call__(self, chunk):
+        super().__call__(chunk)
+        self.received += len(chunk) if chunk.obj is self.given.obj else 0
+
+
 async def poured(transport, path, sink, counts=None, **span):
     counts = [] if counts is None else counts
     async with transport.open(path, **span) as body:
@@ -44,6 +62,20 @@ async def test_every_byte_is_poured_once_in_order_by_a_thread_of_the_connection(
         assert all(name.startswith("socket-reader") for name in glass.threads)
         assert await read(transport, "x") == LONG
         assert server.connections == 1  # the connection is good for another body
+
+
+@pytest.mark.parametrize("piece", [7_777, 1 << 22])
+async def test_bytes_are_received_into_the_memory_of_a_sink_that_has_some(authority, piece):
+    async with (
+        HostileServer({"x": LONG}, ssl_context=authority.server) as secure,
+        at(secure, ssl_context=authority.client) as over_tls,
+        hostile({"x": LONG}) as (_, plain),
+    ):
+        for transport in (plain, over_tls):
+            basin = Basin(piece)
+            await poured(transport, "x", basin)
+            assert bytes(basin.content) == LONG
+            assert basin.received >= 1 << 20
 
 
 async def test_a_range_is_poured_as_it_is_read():

@@ -17,7 +17,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
 from manifests.messages import message
-from syncd.core import Interrupted, Sink
+from syncd.core import Interrupted, ReceivingSink, Sink
 from transports.http.tls import LentTls, TlsTransport
 
 LONG = 1 << 18  # bytes; shorter rests of a body are read through the parser
@@ -243,9 +243,9 @@ class _ThreadCopy:
                 self._write(piece)
             if open_socket is None:
                 return
-            block = memoryview(bytearray(min(POUR, self.left)))
+            room = self._sink.room if isinstance(self._sink, ReceivingSink) else _block(min(POUR, self.left))
             while self.left:
-                goal = block[: min(POUR, self.left)]
+                goal = room(min(POUR, self.left))
                 self._write(goal[: self._fill(open_socket, goal)])
             with contextlib.suppress(OSError):  # no more bytes: the normal end
                 if self.tls is not None:
@@ -259,6 +259,8 @@ class _ThreadCopy:
         poll = select.poll()
         poll.register(open_socket, select.POLLIN)
         while filled < len(goal):
+            if self._is_halted:  # the memory may be that of another read by now
+                raise ConnectionAbortedError(message("the read was abandoned"))
             try:
                 rest = goal[filled:]
                 count = open_socket.recv_into(rest) if tls is None else tls.receive(open_socket, rest)
@@ -266,8 +268,6 @@ class _ThreadCopy:
                 if filled >= SIP:
                     break
                 poll.poll(LOOK)
-                if self._is_halted:
-                    raise ConnectionAbortedError(message("the read was abandoned")) from None
                 continue
             if count == 0:
                 raise ConnectionError(message("the connection was closed"))
@@ -280,3 +280,9 @@ class _ThreadCopy:
         self._sink(piece)
         self.taken += len(piece)
         self._on_written()
+
+
+def _block(size: int) -> Callable[[int], memoryview]:
+    """Return what returns the beginning of one block, time and again."""
+    block = memoryview(bytearray(size))
+    return lambda most: block[:most]

@@ -25,8 +25,9 @@ from syncd.stores import ranges
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.copies import Copies
 from syncd.stores.s3.etags import md5_in
+from syncd.stores.s3.mapped_memory import MappedMemory
 from syncd.stores.s3.objects import Objects, sha256_headers
-from syncd.stores.s3.part_buffers import PartBuffers
+from syncd.stores.s3.part_buffers import BufferSink, PartBuffers
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, UploadedObject, Uploads
 from transports.http import RequestBody, pieces_of
 from transports.s3 import NoSuchUpload, Unimplemented
@@ -67,6 +68,7 @@ class StagingTools:
     uploads: Uploads
     copies: Copies
     abilities: S3Capabilities
+    memory: MappedMemory
 
 
 class StagedObject:
@@ -87,6 +89,7 @@ class StagedObject:
         self._uploads = tools.uploads
         self._copies = tools.copies
         self._abilities = tools.abilities
+        self._memory = tools.memory
         self._path = path
         self._piece = piece  # the most bytes of a small file
         self._step = self._objects.traits.part_size(None, piece)  # the bytes of a part
@@ -116,7 +119,7 @@ class StagedObject:
             self._step = traits.part_size(size, self._piece)
             await self._begin_upload(is_named=True)
         if size is not None and size <= self._in_memory:
-            self._buffers = PartBuffers(self._path, size, self._step)
+            self._buffers = PartBuffers(self._path, size, self._step, self._memory)
             self._ranges = self._buffers.ranges
 
     async def resume(self, token: str) -> bool:
@@ -145,17 +148,9 @@ class StagedObject:
 
     def sink(self, offset: int) -> Sink | None:
         """Return a sink into memory; None for a file that does not fit."""
-        buffers, at = self._buffers, offset
-        if buffers is None:
+        if self._buffers is None:
             return None
-
-        def take(chunk: memoryview) -> None:
-            nonlocal at
-            for number in buffers.fill(at, chunk):
-                self._loop.call_soon_threadsafe(self._part_is_complete, number)
-            at += len(chunk)
-
-        return take
+        return BufferSink(self._buffers, offset, self._note_complete)
 
     def read_back(self, start: int, stop: int, update: Sink) -> None:
         """Pass the bytes `[start, stop)`, which sinks have written, to `update`."""
@@ -212,7 +207,9 @@ class StagedObject:
         path = self._path if to is None else to
         self._require_complete(size)
         if self._upload is None:
-            return await self._abilities.put(path, self._small(size), sha256, if_absent=if_absent)
+            stored = await self._abilities.put(path, self._small(size), sha256, if_absent=if_absent)
+            self._give_back()
+            return stored
         if self._in_place:
             return await self._complete_in_place(path, size, sha256, if_absent=if_absent)
         if self._placed is None:
@@ -273,8 +270,16 @@ class StagedObject:
             self._placed = await self._uploads.complete_in_place(
                 self._upload, parts, size, sha256, must_be_new=if_absent
             )
-        self._upload = self._buffers = None
+        self._upload = None
+        self._give_back()
         return self._placed
+
+    def _give_back(self) -> None:
+        """Give the memory of a stored file to the next one."""
+        self._ready.clear()
+        buffers, self._buffers = self._buffers, None
+        if buffers is not None:
+            buffers.give_back()
 
     async def _fly(self, number: int, size: int) -> None:
         """Send a complete part as soon as fewer than IN_FLIGHT are being sent."""
@@ -305,6 +310,10 @@ class StagedObject:
             self._flying.pop(number, None)
             if self._buffers is not None:
                 self._send_waiting()
+
+    def _note_complete(self, number: int) -> None:
+        """Have a part sent that a thread has completed."""
+        self._loop.call_soon_threadsafe(self._part_is_complete, number)
 
     def _part_is_complete(self, number: int) -> None:
         """Send a part that is complete in memory; a small file is sent by its commit."""

@@ -32,6 +32,7 @@ from syncd.stores.identity import SENTINEL, identify
 from syncd.stores.s3.abilities import S3Capabilities
 from syncd.stores.s3.byte_room import ByteRoom
 from syncd.stores.s3.copies import COPY_LIMIT, COPY_PART, Copies
+from syncd.stores.s3.mapped_memory import MappedMemory
 from syncd.stores.s3.objects import Objects
 from syncd.stores.s3.source_copies import COPY, CopiedObject, SourceCopies, read_token, written_token
 from syncd.stores.s3.staged import UPLOADS, StagedObject, StagingTools
@@ -117,7 +118,7 @@ class S3Store:
         self._copies = copies = Copies(objects, uploads, copy_limit=copy_limit, copy_part=copy_part, piece=piece)
         self._sources = SourceCopies(objects, uploads, copies, copy_limit=copy_limit)
         self._abilities = S3Capabilities(objects, uploads, copies)
-        self._tools = StagingTools(objects, uploads, copies, self._abilities)
+        self._tools = StagingTools(objects, uploads, copies, self._abilities, MappedMemory())
         self.room = ByteRoom(ROOM)
         self.window = WINDOW
         self.most = WINDOW + IN_FLIGHT * piece
@@ -199,6 +200,8 @@ class S3Store:
         finally:
             await staged.stop()
             self._alive.discard(staged)
+            if not self._alive:
+                self._tools.memory.clear()
             await staged.drop_unnamed()
 
     async def _copied(self, path: str, url: str, version: str) -> CopiedObject:
