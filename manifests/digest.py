@@ -289,13 +289,21 @@ def parse_multihash(value: str) -> tuple[str, str] | None:
 
     A truncated one is not accepted: every ten-thousandth bare MD5 looks like one (`could_be_cut`).
     """
-    if len(value) == 68 and value[:4] == "1220" and _HEX.fullmatch(value) is not None:
+    if len(value) == 68 and value[:4] == "1220" and _is_hex(value):
         return "sha256", value[4:].lower()  # nearly all of them
     found = _multihash(value)
     if found is None:
         return None
     name, raw = found
     return (name, raw.hex()) if len(raw) == KNOWN[name] else None
+
+
+def _is_hex(value: str) -> bool:
+    """As the pattern, in less time; `fromhex` itself would allow spaces."""
+    try:
+        return value.isalnum() and bool(bytes.fromhex(value))
+    except ValueError:
+        return False
 
 
 def could_be_cut(value: str) -> bool:

@@ -96,11 +96,11 @@ class PlainPageReader:
         collection = item.collection or name
         if not name or name.strip() != name or collection.strip() != collection or len(assets) > MAX_ASSETS:
             return False
-        files, before = set[str](), len(stats)
+        files, before, wants = set[str](), len(stats), self._wants
         for key, asset in assets.items():
             if asset.alternate is not None or asset.local_path is not None or not key:
                 return False
-            if not self._wants(key, asset.type):
+            if not wants(key, asset.type):
                 continue
             url = asset.href
             if not url.startswith(self._schemes) or not is_plain_url(url) or url.count("/") < 3 or url.endswith("/"):

@@ -200,8 +200,7 @@ class SurveyRun:
         document.stream.seek(0)
         while True:
             batch, error = await self._in_thread(_batch, found) if is_large else _batch(found)
-            for one in batch:
-                self._collect(one, document)
+            self._collect_all(batch, document)
             if self.inventory.made is not None:
                 await self.survey.made.flush()
             if self.unwritten.size() >= SLICE:
@@ -217,6 +216,22 @@ class SurveyRun:
     async def _in_thread(self, read: Callable[[Iterator[Found]], T], found: Iterator[Found]) -> T:
         """Read in the one thread that all surveys share: more of them would only compete for the interpreter."""
         return await asyncio.get_running_loop().run_in_executor(self.survey.reading, read, found)
+
+    def _collect_all(self, batch: list[Found], document: Document) -> None:
+        """Record what a document names: nearly all of it are Stats, which need no further look in a whole survey."""
+        stats, signed = self.unwritten.stats, self.unwritten.signed
+        wants, files = self.survey.wants, 0
+        for one in batch:
+            if type(one) is not Stat or self.changes is not None:
+                self._collect(one, document)
+                continue
+            self.is_answered = True
+            if wants(one.path):
+                files += 1
+                stats.append(one)
+            if one.urls and is_signed(one.urls[0]):
+                signed.append((one.path, document.asked))
+        self.inventory.files += files
 
     def _collect(self, found: Found, document: Document) -> None:
         if isinstance(found, Stat):

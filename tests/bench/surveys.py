@@ -26,6 +26,7 @@ from syncd.catalogue import Catalogue
 from syncd.core.ports import Transport
 from syncd.engine.selection import SourceSelection
 from syncd.engine.survey import Survey
+from syncd.process import disable_during_imports, enable_after_imports
 from syncd.streams.derived_files import Spool
 
 PAGE = 1000
@@ -118,6 +119,8 @@ async def main(kind, count):
             made=Spool(Path(folder) / "made"),
             key="k",
         )
+        disable_during_imports()  # as the program does
+        enable_after_imports()
         before, began, used = peak(), time.monotonic(), time.process_time()
         inventory = await survey.read(reader)
         seconds, used = time.monotonic() - began, time.process_time() - used - upstream.spent

@@ -166,6 +166,14 @@ def test_a_multihash_says_its_algorithm_and_its_length(name, data):
     assert could_be_cut(cut)
 
 
+@pytest.mark.parametrize(
+    "digest", ["ab" * 31 + " a", "ab" * 31 + "a_", "１" * 64, "ab" * 31 + "x1", " " * 64, "ab" * 31 + "é1"]
+)
+def test_a_multihash_of_the_right_length_with_another_character_is_absent(digest):
+    assert parse_multihash(f"1220{digest}") is None
+    assert parse_multihash(f"1220{'aB' * 32}") == ("sha256", "ab" * 32)
+
+
 @given(st.text("0123456789abcdefABCDEFx ", max_size=140))
 def test_what_is_no_multihash_is_absent(value):
     parsed = parse_multihash(value)
