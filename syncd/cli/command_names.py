@@ -4,6 +4,7 @@ COMMANDS = (
     "check",
     "survey",
     "plan",
+    "apply",
     "sync",
     "run",
     "verify",

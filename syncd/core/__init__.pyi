@@ -23,6 +23,7 @@ from .errors import (
     Offline as Offline,
     Parked as Parked,
     PermanentError as PermanentError,
+    PlanOutdated as PlanOutdated,
     RangeRefused as RangeRefused,
     Refused as Refused,
     Stalled as Stalled,

@@ -35,7 +35,8 @@ Rule 4: a message holds no secret: `redact` removes those in urls and headers, h
     │   ├── Exists          a create-only put found an object at the path
     │   ├── Damaged         stored bytes or the Catalogue differ from what syncd wrote
     │   ├── Parked          the guard holds losses until a steward approves them
-    │   └── NothingFound    upstream lists no file, or fewer than the manifest demands
+    │   ├── NothingFound    upstream lists no file, or fewer than the manifest demands
+    │   └── PlanOutdated    a pass would do something else than the plan that it shall apply
     └── ConfigError         a manifest, a setting or a command line is wrong; the message says where and what to do
 """
 
@@ -223,6 +224,10 @@ class Parked(PermanentError):
 
 class NothingFound(PermanentError):
     """Upstream lists no file, or fewer than the manifest demands; nothing was changed."""
+
+
+class PlanOutdated(PermanentError):
+    """A pass would do something else than the plan that it shall apply; nothing was changed."""
 
 
 class ConfigError(SyncdError):

@@ -17,6 +17,7 @@ import msgspec
 from manifests.messages import message, plain
 from syncd.catalogue import MirrorRow
 from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
+from syncd.engine.agreed_plan import AgreedPlan
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.losses import AT_ONCE, approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
@@ -36,9 +37,10 @@ from syncd.wrappers import stopping
 class Pass:
     """One pass over one mirror."""
 
-    def __init__(self, context: PassContext) -> None:
-        """Prepare; `run` makes the first request."""
+    def __init__(self, context: PassContext, agreed: AgreedPlan | None = None) -> None:
+        """Prepare; `run` makes the first request. With an agreed plan, it does exactly that, or nothing."""
         self.context = context
+        self.agreed = agreed
         mirror = context.mirror
         self.row = context.catalogue.history.ensure_declared(mirror)
         self.place = PassPaths(mirror.name, mirror.prefix, secrets.token_hex(8))
@@ -78,6 +80,8 @@ class Pass:
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
         if planning.inventory.complete:
             await require_files(context, row, planning)
+        if self.agreed is not None:
+            await self._require_agreed(row, planning)
         self._refuse(row)
         self._drop_unwanted_swaps(planning)
         strays = await find_strays(context, row, self.place) if is_recovering else frozenset()
@@ -120,6 +124,15 @@ class Pass:
         if results.expired is not None:
             raise results.waits_for(results.expired)
         return result
+
+    async def _require_agreed(self, row: MirrorRow, planning: PlanResult) -> None:
+        assert self.agreed is not None
+        try:
+            await self.agreed.require(self.context, row, planning)
+        except PermanentError as error:
+            last = {"state": "plan_outdated", "reason": str(error)}
+            self.context.catalogue.history.finish(row.id, succeeded=None, last=last)
+            raise
 
     def _current_row(self) -> MirrorRow:
         row = self.context.catalogue.history.mirror(self.row.name)

@@ -1,5 +1,6 @@
 """`syncd plan`: shows what a pass would do."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,9 +28,12 @@ async def plan(
     context: "CommandContext",
     file: ManifestFile,
     everything: Annotated[bool, typer.Option("--all", help="Every file, not only the first few of each kind.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the plan to this file, for syncd apply.")
+    ] = None,
 ) -> int:
     """Show what a pass would do, and why. Changes nothing."""
-    from syncd.engine import explain, make_plan
+    from syncd.engine import explain, make_plan, write_plan
     from syncd.process import DONE, GUARDED, SOME_FAILED
     from syncd.session import read_manifest
 
@@ -46,6 +50,8 @@ async def plan(
             counts = planning.counts
             is_complete = planning.inventory.complete
             nothing = mirror.guard.refuses(counts.found) if is_complete else None
+            if out is not None:
+                await write_plan(out, work, row, planning, file.absolute())
             code = GUARDED if nothing is not None else DONE if is_complete else SOME_FAILED
             if context.json:
                 output.print_json(
@@ -69,6 +75,7 @@ async def plan(
                         "nothing_found": nothing or "",
                         "failed": planning.inventory.failed,
                         "unmatched": planning.inventory.unmatched,
+                        "file": str(out) if out is not None else "",
                     }
                 )
                 return code
@@ -112,6 +119,8 @@ async def plan(
                 output.print_line(f"warning: {explain(one)}")
             if not planning.inventory.complete:
                 output.print_line("the inventory is INCOMPLETE: nothing would be deleted")
+            if out is not None:
+                output.print_line(f"written to {out}; carry out exactly this: syncd apply {out}")
             if nothing is not None:
                 output.print_line(f"{nothing}: a pass would change nothing")
             return code

@@ -61,7 +61,7 @@ async def sync(
                     worst = max(worst, code_of(error))
                     continue
                 progress.stop()
-                worst = max(worst, _outcome(context, session, result))
+                worst = max(worst, sync_outcome(context, session, result))
             return INTERRUPTED if context.stopping.is_set() else worst
 
 
@@ -72,7 +72,7 @@ def _warn_outside_window(mirror: "Mirror") -> None:
         sys.stderr.write(f"syncd: {mirror.name}: runs outside its window (source.limits.window), as requested\n")
 
 
-def _outcome(context: "CommandContext", session: "Session", result: "PassFinished") -> int:
+def sync_outcome(context: "CommandContext", session: "Session", result: "PassFinished") -> int:
     """Print how a pass ended, and return its exit code."""
     from syncd.engine import explain
     from syncd.process import DONE, GUARDED, SOME_FAILED
