@@ -44,7 +44,7 @@ class AgreedPlan(msgspec.Struct, frozen=True):
     async def require(self, context: PassContext, row: MirrorRow, planning: PlanResult) -> None:
         """Raise PlanOutdated if the plan of this pass differs, and NoSpace if it has no room."""
         header = self.header
-        reasons = []
+        reasons: list[str] = []
         if header.manifest_sha256 != manifest_sha256(context.mirror):
             reasons.append(message("the manifest changed"))
         if header.snapshot != row.snapshot:
@@ -86,7 +86,7 @@ class AgreedPlan(msgspec.Struct, frozen=True):
         if self.header.steps > MOST_COMPARED or (not now and self.header.steps):
             return [message("the files that would change are others now")]
         agreed = {step.path: step for step in read_steps(self.file)}
-        found = []
+        found: list[str] = []
         for step in now:
             before = agreed.pop(step.path, None)
             if before is None:

@@ -57,4 +57,4 @@ async def test_a_plan_that_needs_more_room_than_there_is_begins_nothing(tmp_path
     planning = SimpleNamespace(inventory=SimpleNamespace(complete=True), counts=SimpleNamespace(download_bytes=10))
     row = SimpleNamespace(id=1, name="m", snapshot="")
     with pytest.raises(NoSpace, match="10 bytes are to be transferred, and 9 are free"):
-        await AgreedPlan(tmp_path / "m.plan", header).require(context, row, planning)  # type: ignore[arg-type]
+        await AgreedPlan(tmp_path / "m.plan", header).require(context, row, planning)  # type: ignore[arg-type]  # the parts that it asks
