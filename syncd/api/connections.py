@@ -10,7 +10,8 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -52,16 +53,21 @@ class ConnectionLimit:
 
         @web.middleware
         async def busy(request: web.Request, handler: Handler) -> web.StreamResponse:
-            connection = request.protocol
-            self._busy[connection] = self._busy.get(connection, 0) + 1
-            try:
+            with self.busy(request.protocol):
                 return await handler(request)
-            finally:
-                self._busy[connection] -= 1
-                if not self._busy[connection]:
-                    del self._busy[connection]
 
         return busy
+
+    @contextmanager
+    def busy(self, connection: asyncio.Protocol) -> Iterator[None]:
+        """Note that a connection has a request in progress, until the block ends."""
+        self._busy[connection] = self._busy.get(connection, 0) + 1
+        try:
+            yield
+        finally:
+            self._busy[connection] -= 1
+            if not self._busy[connection]:
+                del self._busy[connection]
 
 
 class _Refusal(asyncio.Protocol):

@@ -29,6 +29,11 @@ from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrup
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
+from .published_files import (
+    CurrentFile as CurrentFile,
+    PublishedFiles as PublishedFiles,
+    StoredPlaces as StoredPlaces,
+)
 from .restorations import Restorations as Restorations
 from .signing_documents import SigningDocuments as SigningDocuments
 from .staged_files import SAME_BYTES as SAME_BYTES, StagedFiles as StagedFiles

@@ -22,6 +22,7 @@ from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.published_files import PublishedFiles
 from syncd.catalogue.restorations import Restorations
 from syncd.catalogue.schema import JOINED, SCHEMA_VERSION, STEPS
 from syncd.catalogue.separation import separate, shrink
@@ -69,6 +70,7 @@ class Catalogue:
         self.doubts = Doubts(self.files)
         self.unsettled = UnsettledFiles(self.files)
         self.pass_history = PassHistory(self.database, self.files)
+        self.published = PublishedFiles(self.database, self.files)
 
     def _open(self, folder: Path) -> None:
         database = self.database
@@ -143,6 +145,10 @@ class Catalogue:
             to.unlink(missing_ok=True)  # the backup has the other mirrors; this one is read from the store
             return False
         return True
+
+    def change_counter(self) -> int:
+        """Return a number that changes whenever another process or connection has changed the daemon's file."""
+        return int(self.database.one("PRAGMA data_version")[0])
 
     def tidy(self) -> bool:
         """Free some disk space; return True if more can be freed. Takes a few milliseconds."""

@@ -118,8 +118,8 @@ class MirrorList(DaemonPart):
             self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE mirror=?)", (row.id,))
             self._db.do("DELETE FROM pass WHERE mirror=?", (row.id,))
             self._db.do("DELETE FROM pause WHERE mirror=?", (row.id,))
-            names = tuple(f"{kind}:{row.name}" for kind in ("manifest", "mark", "publishing", "etags"))
-            self._db.do("DELETE FROM setting WHERE name IN (?,?,?,?)", names)
+            names = tuple(f"{kind}:{row.name}" for kind in ("manifest", "mark", "publishing", "etags", "withdrawn"))
+            self._db.do("DELETE FROM setting WHERE name IN (?,?,?,?,?)", names)
             self._db.do("DELETE FROM mirror WHERE id=?", (row.id,))
 
         self._db.together(work)

@@ -7,6 +7,7 @@ COMMANDS = (
     "apply",
     "sync",
     "run",
+    "face",
     "verify",
     "status",
     "snapshots",

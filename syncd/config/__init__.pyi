@@ -12,5 +12,10 @@ from .network import (
     plan_via as plan_via,
 )
 from .secrets import expiry_of as expiry_of
+from .serve import (
+    FaceTlsSettings as FaceTlsSettings,
+    PublisherSettings as PublisherSettings,
+    ServeSettings as ServeSettings,
+)
 from .settings import BudgetSettings as BudgetSettings
 from .text_file import read_text_file as read_text_file

@@ -3,7 +3,6 @@
 The file contains only hashes of tokens. `syncd token NAME` creates a token and prints the line to add.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -15,6 +14,7 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import AtLeastOne, Day, Rate, like
 from manifests.yaml import STRICT, KeyConflict, validated
+from syncd.config.field_types import Network
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SCRYPT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}", re.ASCII)
@@ -46,17 +46,6 @@ def _host(given: Any) -> Any:
             message("is not a host's name"), message("write it without scheme and port, as in mirror.example.org")
         )
     return given.lower() if isinstance(given, str) else given
-
-
-def _network(given: Any) -> Any:
-    if isinstance(given, str):
-        try:
-            return str(ipaddress.ip_network(given, strict=False))
-        except ValueError as error:
-            raise InvalidValue(
-                message("is not an IP address"), message("write it as in 127.0.0.1 or 10.1.0.0/16")
-            ) from error
-    return given
 
 
 MirrorGlob = Annotated[
@@ -142,5 +131,5 @@ class ApiSettings(BaseModel):
     other."""
     hosts: frozenset[Annotated[str, BeforeValidator(_host)]] = frozenset()
     """Host names of the page, besides localhost and IP addresses."""
-    proxies: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()
+    proxies: tuple[Network, ...] = ()
     """Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""

@@ -21,9 +21,11 @@ from manifests.origins import normalise_origin
 from manifests.yaml import STRICT, KeyConflict, ManifestError, load, validated
 from syncd.config.api_access import ApiSettings, Token, validate_unique_names
 from syncd.config.credentials import CredentialSettings, read_origin
+from syncd.config.field_types import Listen
 from syncd.config.locations import STATE, STORE, endpoint_url, state_folder, store_location, store_url
 from syncd.config.network import NetworkSettings
 from syncd.config.secrets import read_credential
+from syncd.config.serve import ServeSettings
 from syncd.config.settings import (
     BackupSettings,
     BudgetSettings,
@@ -43,16 +45,7 @@ __all__ = [
     "resolve_credential",
 ]
 
-_LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-
-
-def _listen(given: Any) -> Any:
-    if isinstance(given, str) and ((found := _LISTEN.fullmatch(given)) is None or int(found[2]) > 65_535):
-        raise InvalidValue(
-            message("is not an address to listen on"), message("write it as in 127.0.0.1:8750 or [::1]:8750")
-        )
-    return given
 
 
 class PartsSettings(BaseModel):
@@ -112,10 +105,12 @@ class Config(BaseModel):
     """Mirror manifests, or folders of them."""
     workers: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
     """Worker processes, which transfer small files; by default one for each processor, 0 for none."""
-    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8750"
+    listen: Listen = "127.0.0.1:8750"
     """The address of the status page, the API and the metrics."""
     api: ApiSettings = ApiSettings()
     """Who may use that address, and by which names."""
+    serve: ServeSettings | None = None
+    """The public side: published mirrors for everybody; absent: there is none."""
     tokens: Annotated[tuple[Token, ...], AfterValidator(validate_unique_names)] = ()
     """Who may read and who may make changes."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
@@ -207,6 +202,7 @@ def _read(path: Path) -> Config:
             "store": config.store.model_copy(update={"url": url}),
             "manifests": tuple(here / folder for folder in config.manifests),
             "network": _resolve_paths(config.network, here),
+            "serve": _resolve_paths(config.serve, here),
             "credentials": {name: _resolve_paths(one, here) for name, one in config.credentials.items()},
         }
     )

@@ -119,6 +119,8 @@ from .ports import (
     Guard as Guard,
     Guardable as Guardable,
     LimitsConnections as LimitsConnections,
+    OpenFile as OpenFile,
+    OpensFiles as OpensFiles,
     Page as Page,
     ReceivingSink as ReceivingSink,
     ReplacesLinks as ReplacesLinks,

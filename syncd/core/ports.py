@@ -385,6 +385,24 @@ class Buffering(Protocol):
         ...
 
 
+class OpenFile(Protocol):
+    """An open file of the system: `fd` stays valid as long as the object is referenced."""
+
+    fd: int
+
+
+@runtime_checkable
+class OpensFiles(Protocol):
+    """Capability of a Store: its objects are files, which the system can send by itself."""
+
+    def open_descriptor(self, path: str) -> tuple[OpenFile, int]:
+        """Return an open file and its size. Blocks shortly. Raises as `open` does.
+
+        The file stays the same version if another replaces it under its path.
+        """
+        ...
+
+
 @runtime_checkable
 class Summing(Protocol):
     """Capability of a Store: hash many files in one call, outside the event loop; faster for small files."""

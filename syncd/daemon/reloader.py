@@ -21,7 +21,7 @@ from syncd.session import Session, names
 from syncd.sources import TRANSPORTS
 
 LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
-RESTART = ("state", "store", "listen", "api", "log")  # keys that a running daemon cannot change
+RESTART = ("state", "store", "listen", "api", "log", "serve")  # keys that a running daemon cannot change
 
 
 class Reloader:
@@ -99,6 +99,19 @@ class Reloader:
             if file.all_problems and file.declared_name
         }
         self.registry.declare(self.manifests.in_force.values(), rejected)
+        self._store_manifests()
+
+    def _store_manifests(self) -> None:
+        """Record the manifests in force: the public side, which may be another process, reads them in the Catalogue."""
+        in_force = {one.mirror.name: one.text for one in self.manifests.in_force.values()}
+        settings = self.session.catalogue.settings
+        for name, text in in_force.items():
+            if settings.get(f"manifest:{name}") != text:
+                settings.set(f"manifest:{name}", text)
+        for name in {*in_force, *self.registry.states}:
+            withdrawn = "" if name in in_force else "yes"
+            if (settings.get(f"withdrawn:{name}") or "") != withdrawn:
+                settings.set(f"withdrawn:{name}", withdrawn)
 
     def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
         """Yield the problems of a mirror in this daemon; safe in any thread."""

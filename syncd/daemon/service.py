@@ -4,6 +4,7 @@ import asyncio
 import resource
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import version
@@ -11,16 +12,19 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from manifests.messages import message
 from syncd.config import Config
 from syncd.control import Control
-from syncd.core import Secrets
+from syncd.core import ConfigError, Secrets, SyncdError
 from syncd.daemon import daemon
 from syncd.daemon.api_thread import api_thread
 from syncd.daemon.daemon_deps import DaemonDeps
+from syncd.daemon.face_thread import face_thread, serving_face
 from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
 from syncd.web import StatusPage
 
+QUIET = 60.0  # seconds between two lines about the same trouble of the public side
 DESCRIPTORS = 65_536  # limit of open files to request; 256 connections and 96 folders need only a few of them
 
 
@@ -45,8 +49,13 @@ async def run(
     @asynccontextmanager
     async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
         metrics.watch(control=control)
-        async with api_thread(control, config, metrics.exposition, site) as served:
+        async with (
+            api_thread(control, config, metrics.exposition, site) as served,
+            face_thread(config, environ, _face_reporter(log)) as face,
+        ):
             log.info("serving", url=served.url)
+            if face is not None and config.serve is not None:
+                log.info("sharing", url=face.url, address=config.serve.url)
             yield served.on_config
 
     deps = DaemonDeps(
@@ -71,6 +80,41 @@ async def run(
                 lag.cancel()
     log.info("stopped")
     return DONE
+
+
+async def run_face(
+    config: Config, environ: Mapping[str, str], *, json: bool, secrets: Secrets, stopping: asyncio.Event
+) -> int:
+    """Serve the published mirrors until SIGTERM or SIGINT; returns the exit code. Raises ConfigError."""
+    if config.serve is None:
+        raise ConfigError(
+            message("there is no `serve` in syncd.yaml: write listen, url, name and publisher below it; see the docs")
+        )
+    log = _log(config, environ, secrets, json=json)
+    _raise_limit()
+    with Interruptible(stopping, config.grace):
+        async with serving_face(config, environ, _face_reporter(log)) as face:
+            log.info("sharing", url=face.url, address=config.serve.url)
+            await stopping.wait()
+    log.info("stopped")
+    return DONE
+
+
+def _face_reporter(log: FilteringBoundLogger) -> Callable[[str, BaseException], None]:
+    """Return what logs the troubles of the public side: expected ones as a line, at most one a minute, bugs in full."""
+    told: dict[str, float] = {}
+
+    def report(path: str, error: BaseException) -> None:
+        if not isinstance(error, SyncdError):
+            log.error("bug", path=path, exc_info=error)
+            return
+        text, now = str(error), time.monotonic()
+        if now - told.get(text, -QUIET) >= QUIET:
+            told.clear()
+            told[text] = now
+            log.warning("cannot serve", path=path, reason=text)
+
+    return report
 
 
 def _log(config: Config, environ: Mapping[str, str], secrets: Secrets, *, json: bool) -> FilteringBoundLogger:

@@ -3,16 +3,22 @@ from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .catch_up import caught_up as caught_up
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
-from .kept_snapshots import differences as differences
+from .kept_snapshots import (
+    differences as differences,
+    read_bounded as read_bounded,
+    shard_entries as shard_entries,
+    shard_index as shard_index,
+)
 from .mirror_pass import Pass as Pass
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
-from .pass_paths import PassPaths as PassPaths
+from .pass_paths import PassPaths as PassPaths, shard_path as shard_path, snapshot_folder as snapshot_folder
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .plan_file import write_plan as write_plan
 from .publish import Publisher as Publisher
+from .publish_origins import read_origins as read_origins
 from .publish_sums import checksum_command as checksum_command, sums_lines as sums_lines
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
-from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
+from .rebuild_catalogue import REBUILDING as REBUILDING, needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
 from .roll_forward import roll_forward as roll_forward
 from .selection import explain as explain

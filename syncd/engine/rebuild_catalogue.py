@@ -24,7 +24,7 @@ from syncd.engine.publish_origins import read_origins
 from syncd.engine.stored_digests import hash_stored
 from syncd.engine.unpublished import note_doubtful
 
-UNDER_WAY = "rebuilding"  # the setting that exists during a rebuild
+REBUILDING = "rebuilding"  # the setting that exists during a rebuild
 
 
 async def rebuild(
@@ -42,19 +42,19 @@ async def rebuild(
     versions, pinned files and the moves of an interrupted publish, which `roll_forward` then finishes. Raises Damaged
     if a snapshot is unreadable.
     """
-    catalogue.settings.set(UNDER_WAY, "yes")
+    catalogue.settings.set(REBUILDING, "yes")
     try:
         rows = await _rebuild(store, catalogue, now, only)
     except PermanentError:  # a retry would fail in the same way
-        catalogue.settings.set(UNDER_WAY, "")
+        catalogue.settings.set(REBUILDING, "")
         raise
-    catalogue.settings.set(UNDER_WAY, "")
+    catalogue.settings.set(REBUILDING, "")
     return rows
 
 
 def needs_rebuild(catalogue: Catalogue) -> bool:
     """Tell whether a Catalogue knows of no mirror, or a rebuild of it was cut short."""
-    return not catalogue.history.mirrors() or bool(catalogue.settings.get(UNDER_WAY))
+    return not catalogue.history.mirrors() or bool(catalogue.settings.get(REBUILDING))
 
 
 async def _rebuild(

@@ -324,6 +324,8 @@ class Session(msgspec.Struct, frozen=True):
     def save_manifest(self, name: str, text: str) -> None:
         """Record the manifest with which a mirror is synced."""
         self.catalogue.settings.set(f"manifest:{name}", text)
+        if self.catalogue.settings.get(f"withdrawn:{name}"):
+            self.catalogue.settings.set(f"withdrawn:{name}", "")
 
 
 @asynccontextmanager

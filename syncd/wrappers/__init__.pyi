@@ -15,4 +15,5 @@ from .metered_store import (
 )
 from .origin_count import FIRST_BYTE as FIRST_BYTE, Count as Count
 from .retry_policy import OnRetry as OnRetry, Policy as Policy, ignore_retry as ignore_retry, retrying as retrying
+from .retrying_store import RetryingStore as RetryingStore
 from .stack import stack_store as stack_store, stack_transport as stack_transport

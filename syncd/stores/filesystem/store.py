@@ -109,6 +109,14 @@ class FilesystemStore:
         async with contextlib.aclosing(chunks):
             yield FileBody(stat, start, end, f"{self.root}/{path}", chunks)
 
+    def open_descriptor(self, path: str) -> tuple[OpenDescriptor, int]:
+        """Return the open file at `path` and its size."""
+        try:
+            file, found = self._folders.open_file(check_safe(path))
+        except OSError as error:
+            raise translate(error, path, self.root) from error
+        return file, found.st_size
+
     async def put(self, path: str, body: bytes, *, if_absent: bool = False, sha256: str = "") -> Stat:
         """Write one small file; concurrent calls share their syncs."""
         del sha256  # after a sync without an error, the disk has the bytes that were written

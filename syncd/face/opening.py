@@ -1,0 +1,45 @@
+"""Opens what the public side works with, and serves it: its own store and its own connection to the Catalogue."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from syncd.config import Config
+from syncd.core import Store
+from syncd.face.context import FaceContext, OnServed
+from syncd.face.public_mirrors import PublicMirrors, Unavailable
+from syncd.face.server import OnBug, RunningFace, serving_face
+from syncd.face.snapshot_lists import SnapshotLists
+from syncd.wrappers import Policy, RetryingStore
+
+READERS = 8  # threads that read and send files
+PATIENCE = Policy(attempts=3, first=0.2, most=1.0, holds=False)  # a client waits for the answer
+
+
+@asynccontextmanager
+async def open_face(
+    config: Config,
+    open_store: Callable[[], Store],
+    on_bug: OnBug,
+    *,
+    on_served: OnServed = lambda _: None,
+    listen: str | None = None,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[RunningFace]:
+    """Serve the published mirrors within the block, on the running loop. Takes no lease, and writes nothing.
+
+    Raises ConfigError if the address is not available. Store and Catalogue may be away: then the answer is 503.
+    """
+    assert config.serve is not None
+    async with AsyncExitStack() as stack:
+        threads = ThreadPoolExecutor(READERS, thread_name_prefix="face")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        adapter = await asyncio.to_thread(open_store)
+        stack.push_async_callback(adapter.aclose)
+        store = RetryingStore(adapter, PATIENCE) if config.store.url.startswith("s3://") else adapter
+        mirrors = PublicMirrors(config, adapter, lambda why: on_bug("", Unavailable(why)), now=now)
+        stack.callback(mirrors.close)
+        context = FaceContext(config.serve, mirrors, store, SnapshotLists(store), threads, now, on_served)
+        yield await stack.enter_async_context(serving_face(context, on_bug, listen=listen))

@@ -1,0 +1,54 @@
+"""Which function answers which address of the public side."""
+
+from aiohttp import web
+
+from syncd.face.answers import Reject, redirect
+from syncd.face.context import Asked, FaceContext, escaped
+from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
+from syncd.face.folder_index import folder_index
+
+
+async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
+    """Answer one request. Raises Reject, Unavailable and what the store raises."""
+    match asked.parts:
+        case ("health",):
+            return await health(context)
+        case ("mirrors", name, *rest) if rest:
+            return await _of_mirror(context, asked, name, tuple(rest))
+    raise Reject(404)
+
+
+async def health(context: FaceContext) -> web.Response:
+    """Say that the node can serve; who asks is told nothing else."""
+    await context.mirrors.check()
+    return web.Response(text="ok\n", headers={"Cache-Control": "no-store"})
+
+
+async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[str, ...]) -> web.StreamResponse:
+    match rest:
+        case ("latest",):
+            return redirect(context.url(f"mirrors/{context.mirror(asked, name, 'listing').name}/latest/"))
+        case ("latest", *_):
+            return latest(context, context.mirror(asked, name, "listing"), rest[1:])
+        case ("snapshots", snapshot, _, *_):
+            return await _of_snapshot(context, asked, name, snapshot, rest[2:])
+    raise Reject(404)
+
+
+async def _of_snapshot(
+    context: FaceContext, asked: Asked, name: str, snapshot_id: str, rest: tuple[str, ...]
+) -> web.StreamResponse:
+    is_file = rest[0] == "files" and len(rest) > 1 and rest[-1] != ""
+    mirror = context.mirror(asked, name, "bytes" if is_file else "listing")
+    if (whole := full_id(context, mirror, snapshot_id)) is not None:
+        path = escaped("/".join(rest))
+        return redirect(context.url(f"mirrors/{name}/snapshots/{whole}/{path}"))
+    snapshot = find_snapshot(context, mirror, snapshot_id)
+    match rest:
+        case ("files",):
+            return redirect(context.url(f"mirrors/{name}/snapshots/{snapshot.id}/files/"))
+        case ("files", *_) if not is_file:
+            return await folder_index(context, asked, mirror, snapshot, "/".join(rest[1:]))
+        case ("files", *_):
+            return await send_file(context, asked, mirror, snapshot, "/".join(rest[1:]))
+    raise Reject(404)
