@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 import xxhash
 
+from manifests.head import HeadState
 from manifests.messages import message
 
 try:
@@ -117,7 +118,8 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
     """`.syncd/mirrors/<mirror>.json`: the current Snapshot of a mirror, and the earlier ones, the newest first.
 
-    `pinned` and `frozen` are the first files that a steward pinned, so that they survive the loss of the Catalogue.
+    `pinned` and `frozen` are the first files that a steward pinned, so that they survive the loss of the Catalogue, as
+    `head` does: the sequence of the heads that this node signed, and the head that it follows.
     """
 
     mirror: str
@@ -127,6 +129,7 @@ class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
     kept: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
+    head: HeadState | None = None
 
 
 class SnapshotError(ValueError):

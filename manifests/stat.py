@@ -94,6 +94,15 @@ def check_path(path: str) -> str:
     return path
 
 
+def check_source_path(path: str) -> str:
+    """Return `path` unchanged if it may be read at a source: as `check_path`, but also below `.syncd/`.
+
+    The source may be another node's store, whose lists lie there.
+    """
+    check_path(path.removeprefix(f"{RESERVED}/"))
+    return path
+
+
 def are_harmless(paths: Sequence[str]) -> bool:
     """Return True if `check_path` certainly accepts all `paths`; False means that each must be checked."""
     text = "/".join(paths)  # so an absolute path or an empty one makes `//`, and a leading dot `/.`

@@ -21,7 +21,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from manifests.messages import message
-from manifests.stat import Stat, UnsafePath, check_path
+from manifests.stat import Stat, UnsafePath, check_source_path
 from syncd.core import (
     Body,
     Credential,
@@ -160,7 +160,7 @@ class FileTransport:
             if relative == whole:
                 raise Unsafe(message("{path}: not below {root}", path=path, root=self.root))
         try:
-            return tuple(map(self._names.to_disk, check_path(relative).split("/")))
+            return tuple(map(self._names.to_disk, check_source_path(relative).split("/")))
         except UnsafePath as error:
             raise Unsafe(str(error)) from error
 

@@ -12,7 +12,9 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
+from manifests.head import FollowedHead
 from manifests.messages import message
+from manifests.snapshot import Entry
 from manifests.stat import Promise, Stat
 
 MAX_DOCUMENT = 1 << 30  # bytes; a list of ten million files is about this long
@@ -28,7 +30,10 @@ class CountNotReached(DocumentError):
 
 
 class Gap(DocumentError):
-    """Upstream no longer reports all changes since a cursor: everything must be read again."""
+    """Upstream no longer reports all changes since a cursor: everything must be read again.
+
+    Without a text this is usual, and not reported.
+    """
 
 
 class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,7 +41,8 @@ class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     With `optional` a 404 does not make the inventory incomplete (a sidecar that may not exist); with `told` the Reader
     also receives it, as an empty Document that is `missing`. The method LIST requests the transport's own listing of
-    all files whose url begins with `url`: a line of JSON (a Stat) for each one.
+    all files whose url begins with `url`: a line of JSON (a Stat) for each one. A shard of another node has the
+    `sha256` of its lines: if our store holds it, it is read there, and not requested.
     """
 
     url: str
@@ -47,6 +53,7 @@ class DocumentRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     optional: bool = False
     told: bool = False
     max_bytes: int = MAX_DOCUMENT
+    sha256: str = ""
 
 
 class DerivedFile(msgspec.Struct, frozen=True):
@@ -157,7 +164,43 @@ class Document:
             )
 
 
-Found = Stat | DerivedFile | Promise | DocumentRequest | Deleted | Cursor | ReaderWarning | Selected
+class FollowMemory(msgspec.Struct, frozen=True):
+    """What a Reader of another node must know: the head it followed last, the time, and our own name.
+
+    `held` is the Snapshot that we hold: a difference to it can be proved.
+    """
+
+    last: FollowedHead
+    now: float
+    node: str = ""
+    held: str = ""
+
+
+class HeadFound(msgspec.Struct, frozen=True):
+    """The head of another node that was accepted, and that the next survey must know."""
+
+    head: FollowedHead
+
+
+class ListedEntry(msgspec.Struct, frozen=True):
+    """A changed path in a difference of two Snapshots, which the survey proves; without an Entry it was deleted."""
+
+    path: str
+    entry: Entry | None
+
+
+Found = (
+    Stat
+    | DerivedFile
+    | Promise
+    | DocumentRequest
+    | Deleted
+    | Cursor
+    | ReaderWarning
+    | Selected
+    | HeadFound
+    | ListedEntry
+)
 """What `Reader.read` may yield."""
 
 
@@ -209,4 +252,15 @@ class Resumable(Reader, Protocol):
 
     def resume(self, mark: str) -> Iterable[DocumentRequest]:
         """Request the first documents that list the changes since `mark`."""
+        ...
+
+
+@runtime_checkable
+class FollowsNode(Resumable, Protocol):
+    """A Reader of another node's mirror: its list is of one moment, and it must know what was read before."""
+
+    atomic: bool
+
+    def follow(self, memory: FollowMemory) -> Resumable:
+        """Return the Reader with the facts remembered of the node."""
         ...

@@ -15,6 +15,7 @@ from .pass_paths import PassPaths as PassPaths, shard_path as shard_path, snapsh
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .plan_file import write_plan as write_plan
 from .publish import Publisher as Publisher
+from .publish_head import HeadSigner as HeadSigner
 from .publish_origins import read_origins as read_origins
 from .publish_sums import checksum_command as checksum_command, sums_lines as sums_lines
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom

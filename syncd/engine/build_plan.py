@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from manifests.messages import message
-from manifests.reading import Stats, installed, is_native, paths_of
+from manifests.reading import FollowsNode, Stats, installed, is_native, paths_of
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
 from syncd.core import (
@@ -30,6 +30,7 @@ from syncd.core import (
     TransientError,
 )
 from syncd.engine.asking import ask_upstream
+from syncd.engine.followed_node import FollowedNode
 from syncd.engine.held_content import plan_copies
 from syncd.engine.inventory import Inventory
 from syncd.engine.losses import evaluate_plan
@@ -149,6 +150,7 @@ def begin_survey(context: PassContext, row: MirrorRow) -> Survey:
         context.catalogue.claims.forget(row.id)
     else:
         context.catalogue.claims.drop_steps(row.id)  # the survey may resume a killed one, with its claims
+    node = _followed_node(context, row)
     return Survey(
         mirror=context.mirror.name,
         mirror_id=row.id,
@@ -160,11 +162,20 @@ def begin_survey(context: PassContext, row: MirrorRow) -> Survey:
         listener=context.listener,
         spool=context.spool,
         made=Spool(context.spool / f"{context.mirror.name}.made"),
-        key=context.mirror.source.model_dump_json(by_alias=True),
+        # what a head led to is of its moment, so the survey of a node begins with the head again
+        key="" if node is not None else context.mirror.source.model_dump_json(by_alias=True),
         now=context.now,
+        node=node,
         reading=context.reading,
         max_files=context.mirror.source.limits.max_files,
     )
+
+
+def _followed_node(context: PassContext, row: MirrorRow) -> FollowedNode | None:
+    if not isinstance(context.reader, FollowsNode):
+        return None
+    source = context.mirror.source.model_dump_json(by_alias=True)
+    return FollowedNode(context.store, context.catalogue, row, source, context.node, context.now)
 
 
 async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: str = "") -> Inventory:

@@ -52,6 +52,7 @@ async def forget_mirror(store: Store, catalogue: Catalogue, name: str, row: Mirr
         place = PassPaths(name, row.prefix, "")
         for paths in _batches(_own_paths(catalogue, row)):
             await _delete(store, [place.natural(path) for path in paths])
+    await _delete_folder(store, f".syncd/heads/{name}/")
     for folder in (*UNFINISHED, *(KEPT if files else ())):
         await _delete_folder(store, f".syncd/{folder}/{name}/")
     if row is not None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from manifests.head import FollowedHead
 from syncd.streams import Spool
 
 
@@ -23,6 +24,8 @@ class Inventory(msgspec.Struct):
     notes: dict[str, int] = {}
     unmatched: tuple[tuple[str, str], ...] = ()
     """What the manifest selects by (globs, collections) that matched nothing; known of a complete survey only."""
+    head: FollowedHead | None = None
+    """The head of the node that was surveyed, if the source is one."""
     elsewhere: str = ""
     """The url of the source that was surveyed because the first one did not respond: its files are only added."""
 

@@ -19,6 +19,7 @@ from syncd.catalogue import MirrorRow
 from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
 from syncd.engine.agreed_plan import AgreedPlan
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
+from syncd.engine.head_states import note_survey
 from syncd.engine.losses import AT_ONCE, approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
@@ -72,6 +73,7 @@ class Pass:
             context.mirror.keep,
             context.now,
             self._on_unmoved,
+            context.heads,
         )
         if await publisher.finish() is not None:  # what a crash left half done
             self.row = row = self._current_row()
@@ -97,6 +99,7 @@ class Pass:
             await self._drop_outdated()
             if is_recovering and await quarantine_strays(context, row, self.place, strays):
                 note_recovered(context.catalogue, row)
+        note_survey(context.catalogue.settings, row.name, inventory, started)
         snapshot = await publisher.publish()
         complete = planning.inventory.complete and is_over and results.failed == 0
         result = self._result(snapshot.id, complete=complete, planning=planning)

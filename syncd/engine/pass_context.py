@@ -13,6 +13,7 @@ from manifests.model import Mirror
 from manifests.reading import Reader
 from syncd.catalogue import Catalogue
 from syncd.core import Listener, Store, Transport, ignore_event
+from syncd.engine.publish_head import HeadSigner
 from syncd.engine.worker_port import Pool
 from syncd.wrappers import OriginShare, alone
 
@@ -53,5 +54,9 @@ class PassContext(msgspec.Struct, frozen=True):
     than this one's."""
     is_patient: bool = False
     """Wait a few seconds for files that upstream may still be writing, instead of leaving them for the next pass."""
+    node: str = ""
+    """Our own name among nodes (`serve.name`); "" if this is none."""
+    heads: HeadSigner | None = None
+    """Signs the head of the mirror after each publish; None: it is private, or there is no key."""
     quarantine_share: float = 0.1
     """The most that the quarantine may take of the store (`retention.quarantine_share`)."""

@@ -47,6 +47,15 @@ class PassPaths:
         return f".syncd/journal/{self.mirror}.json"
 
 
+KEY_CHAIN = ".syncd/heads/keys.json"
+"""Where the sets of a node's keys lie; the first of them names the first key."""
+
+
+def head_path(mirror: str) -> str:
+    """Return where a mirror's head lies; its signature has `.minisig` behind it."""
+    return f".syncd/heads/{mirror}/head.json"
+
+
 def pointer_path(mirror: str) -> str:
     """Return where a mirror's pointer lies."""
     return f".syncd/mirrors/{mirror}.json"

@@ -19,6 +19,7 @@ from syncd.catalogue import Catalogue, MirrorRow, is_interrupted
 from syncd.core import Listener, PermanentError, Published, Store
 from syncd.engine.content_index import index_published
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
+from syncd.engine.publish_head import HeadSigner, next_state, sign_head
 from syncd.engine.publish_journal import JournalHead, close_journal, read_head
 from syncd.engine.publish_shards import ShardWriter
 from syncd.engine.publish_sums import write_sums
@@ -42,6 +43,7 @@ class Publisher(msgspec.Struct, frozen=True):
     keep: Keep | None
     now: Callable[[], float] = time.time
     on_failed: OnFailed = ignore_failure
+    heads: HeadSigner | None = None
 
     async def publish(self) -> Snapshot:
         """Return the Snapshot that the pointer names now; a new one only if something changed."""
@@ -75,7 +77,7 @@ class Publisher(msgspec.Struct, frozen=True):
         previous = history.current(mirror.id)
         if previous is not None and next(holdings.changed(mirror.id), None) is None:
             await self._close(head)
-            await self._write_pointer(previous)
+            await self._sign(previous, await self._write_pointer(previous))
             self._report(previous, changed=False)
             return previous
         note_begun(self.catalogue, mirror.name, is_first=previous is None)
@@ -103,12 +105,13 @@ class Publisher(msgspec.Struct, frozen=True):
         folder = snapshot_folder(mirror.name, snapshot.id)
         # also over an earlier Snapshot of the same content: its origins are deleted with its own row
         await self.store.put(f"{folder}snapshot.json", msgspec.json.encode(snapshot, enc_hook=plain))
-        await self._write_pointer(snapshot)
+        pointer = await self._write_pointer(snapshot)
         history.publish(mirror.id, snapshot)
         await self._close(head)
         await index_published(self.catalogue, mirror, snapshot.files)
         self.catalogue.changes.clear(mirror.id, written.ranges)
         note_ended(self.catalogue, mirror.name)
+        await self._sign(snapshot, pointer)
         self._report(snapshot, changed=previous is None or previous.id != snapshot.id)
         return snapshot
 
@@ -117,7 +120,17 @@ class Publisher(msgspec.Struct, frozen=True):
             is_list = self.catalogue.holdings.has_removed_of(self.mirror.id, head.snapshot)
             await close_journal(self.store, self.place, head, is_list=is_list)
 
-    async def _write_pointer(self, snapshot: Snapshot) -> None:
+    async def renew_head(self) -> None:
+        """Sign the current Snapshot again: its head would expire. Without effect if there is none."""
+        current = self.catalogue.history.current(self.mirror.id)
+        if current is not None and not is_interrupted(self.catalogue, self.mirror):
+            await self._sign(current, await self._write_pointer(current))
+
+    async def _sign(self, snapshot: Snapshot, pointer: Pointer) -> None:
+        if self.heads is not None:
+            await sign_head(self.store, self.heads, snapshot, pointer)
+
+    async def _write_pointer(self, snapshot: Snapshot) -> Pointer:
         known = self.catalogue.history.snapshot_times(self.mirror.id)
         times = [(snapshot.id, snapshot.created), *(one for one in known if one[0] != snapshot.id)]
         count = len(times) if self.keep is None else count_retained(times, self.keep, self.now())
@@ -130,8 +143,12 @@ class Publisher(msgspec.Struct, frozen=True):
             tuple(name for name, _ in times[:count]),
             tuple(path for path, frozen in pins if not frozen)[:MAX_PINS],
             tuple(path for path, frozen in pins if frozen)[:MAX_PINS],
+            await next_state(
+                self.store, self.catalogue.settings, self.mirror.name, self.now(), signs=self.heads is not None
+            ),
         )
         await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer, enc_hook=plain))
+        return pointer
 
     def _report(self, snapshot: Snapshot, *, changed: bool) -> None:
         self.listener(Published(self.mirror.name, snapshot.id, snapshot.files, snapshot.bytes, changed))

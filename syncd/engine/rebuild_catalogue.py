@@ -17,6 +17,7 @@ from manifests.snapshot import MAX_POINTER, MAX_SNAPSHOT, Entry, Origin, Pointer
 from manifests.stat import Stat
 from syncd.catalogue import IN_PLACE, ArchivedVersion, Catalogue, MirrorRow, RemovedFile, Swap
 from syncd.core import Damaged, NotFound, PermanentError, Store
+from syncd.engine.head_states import save_head_state
 from syncd.engine.kept_snapshots import RetainedSnapshots, read_bounded, shard_entries
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
 from syncd.engine.publish_journal import JournaledMove, close_journal, read_head, read_moves
@@ -88,6 +89,8 @@ async def _rebuild(
             pointer.mirror, prefix=pointer.prefix, source=current.source, may_move=True
         )
         catalogue.history.finish(row.id, succeeded=pointer.published, last={"state": "running"})
+        if pointer.head is not None:
+            save_head_state(catalogue.settings, pointer.mirror, pointer.head)
         catalogue.approvals.pin(row.id, pointer.pinned)
         catalogue.approvals.pin(row.id, pointer.frozen, frozen=True)
         place = PassPaths(pointer.mirror, pointer.prefix, "")

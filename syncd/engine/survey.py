@@ -7,17 +7,20 @@ the error is raised.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 import msgspec
 import xxhash
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from manifests.model import everything
-from manifests.reading import DocumentRequest, Gap, Reader, Resumable, Stats
-from syncd.core import Page, ReportsSkipped, SurveyNoted, TooLarge, capability
+from manifests.reading import DocumentRequest, FollowsNode, Gap, Reader, Resumable, Stats
+from syncd.core import DocumentFailed, Page, ReportsSkipped, SurveyNoted, TooLarge, capability, redact
 from syncd.engine.inventory import Inventory
 from syncd.engine.survey_run import SurveyRun
 from syncd.engine.survey_scope import SurveyScope
+
+R = TypeVar("R", bound=Reader)
 
 
 class Survey(SurveyScope, frozen=True):
@@ -29,6 +32,7 @@ class Survey(SurveyScope, frozen=True):
         Resumes a survey of the same source that was killed within the last hour. Raises the first error if all of the
         first documents fail without naming a file.
         """
+        reader = self._remembering(reader)
         reading = SurveyRun(self, reader)
         first = list(reader.start())
         key = _key(self.key, first) if self.key else ""
@@ -48,13 +52,13 @@ class Survey(SurveyScope, frozen=True):
             return await self.read(reader)
         if cursor:
             await self._forget()
-            inventory = await self._changes(reader, cursor, held=True)
+            inventory = await self._changes(self._remembering(reader), cursor, held=True)
             if not inventory.gap:
                 inventory.is_part = True
                 return inventory
             await self._forget()
         inventory = await self.read(reader)
-        if inventory.mark and inventory.complete:
+        if inventory.mark and inventory.complete and not isinstance(reader, FollowsNode):
             # reading took time: the listing may be older than the last changes
             changes = await self._changes(reader, inventory.mark, held=False)
             if changes.gap:
@@ -62,6 +66,10 @@ class Survey(SurveyScope, frozen=True):
             else:
                 inventory.add(changes)
         return inventory
+
+    def _remembering(self, reader: R) -> R:
+        """Return a Reader of another node with the facts remembered of it; any other one unchanged."""
+        return self.node.reader(reader) if self.node is not None else reader
 
     async def _changes(self, reader: Resumable, cursor: str, *, held: bool) -> Inventory:
         """Apply the changes since `cursor` to the claims; without effect if there is a gap."""
@@ -73,11 +81,33 @@ class Survey(SurveyScope, frozen=True):
         except Gap:
             return Inventory(gap=True)
         inventory = await reading.run(first)
+        if (
+            self.node is not None
+            and inventory.complete
+            and not inventory.gap
+            and not await self._is_proved(reading, cursor)
+        ):
+            inventory.gap = True
         if not inventory.gap:
             if held:
                 self.claims.claim_held(self.mirror_id)
             self.claims.change(self.mirror_id, reading.changes)
         return inventory
+
+    async def _is_proved(self, reading: SurveyRun, cursor: str) -> bool:
+        """Return True if what a node says has changed leads from the Snapshot that we hold to the one it names."""
+        assert self.node is not None
+        accepted = self.node.accepted
+        if accepted is None or accepted.snapshot == cursor.partition(" ")[2]:
+            return True
+        if await self.node.proves(reading.listed):
+            return True
+        what = message(
+            "this difference does not lead to snapshot {snapshot}: the lists are read instead",
+            snapshot=accepted.snapshot[:12],
+        )
+        self.listener(DocumentFailed(self.mirror, redact(reading.listed_by), what))
+        return False
 
     async def _forget(self) -> None:
         """Delete the claims of the survey before, a part at a time: no survey resumes with the rest of them."""

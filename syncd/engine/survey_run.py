@@ -21,10 +21,13 @@ from manifests.reading import (
     DocumentRequest,
     Found,
     Gap,
+    HeadFound,
+    ListedEntry,
     Reader,
     ReaderWarning,
     Selected,
 )
+from manifests.snapshot import Entry
 from manifests.stat import Promise, Stat
 from syncd.core import (
     LOCAL_FAILURES,
@@ -87,6 +90,8 @@ class SurveyRun:
         self.under_way = 0
         self.unwritten = UnwrittenClaims()
         self.changes: dict[str, Stat | None] | None = None
+        self.listed: dict[str, Entry | None] = {}  # in a difference of two Snapshots, and where that was read
+        self.listed_by = ""
 
     def resume(self) -> None:
         """Resume a killed survey, whose claims are recorded."""
@@ -116,8 +121,12 @@ class SurveyRun:
                         break
                     await self.turn.wait()
         none_read = self.inventory.documents == 0 and not self.is_answered and len(self.inventory.failed) >= fresh
-        if self.first_error is not None and none_read and not self.inventory.gap:
+        # the lists of another node are of one moment: with one of them missing, or refused, there is none
+        is_refused = none_read or survey.node is not None
+        if self.first_error is not None and is_refused and not self.inventory.gap:
             raise self.first_error
+        if survey.node is not None:
+            self.inventory.head = survey.node.accepted or survey.node.known
         for text, count in self.inventory.notes.items():
             survey.listener(SurveyNoted(survey.mirror, text, count))
         return self.inventory
@@ -154,8 +163,9 @@ class SurveyRun:
         survey = self.survey
         try:
             with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=os.fspath(survey.spool)) as spool:
-                document = await fetch(survey.transport, follow, cast("BinaryIO", spool))
-                await self._read(document)
+                if not follow.sha256 or not await self._read_held(follow):
+                    document = await fetch(survey.transport, follow, cast("BinaryIO", spool))
+                    await self._read(document)
             self._note_read(number)
         except NotFound as error:
             if not follow.optional:
@@ -169,19 +179,34 @@ class SurveyRun:
         except DocumentError as error:
             self.inventory.gap = self.inventory.gap or isinstance(error, Gap)
             self.is_answered = self.is_answered or isinstance(error, CountNotReached)
-            self._failed(follow, Unsupported(str(error)))
+            if str(error):
+                self._failed(follow, Unsupported(str(error)))
         finally:
             self.slots.release()
             self.under_way -= 1
             self.turn.set()
         survey.listener(SurveyAdvanced(survey.mirror, self.inventory.documents, self.known, self.inventory.files))
 
+    async def _read_held(self, follow: DocumentRequest) -> bool:
+        """Read a shard of another node that our own store holds; return False if it must be requested."""
+        node = self.survey.node
+        held = await node.held_shard(follow.sha256) if node is not None else None
+        if held is None:
+            return False
+        try:
+            await self._read(Document(follow, self.first[0].url, {}, io.BytesIO(held)))
+        except DocumentError:  # damaged: it was refused before any line of it was believed
+            return False
+        return True
+
     async def _missing(self, follow: DocumentRequest) -> bool:
         """Report a missing document to the Reader; return True if the Reader accepts that."""
         try:
             await self._read(Document(follow, follow.url, {}, io.BytesIO(), missing=True))
         except DocumentError as error:
-            self._failed(follow, Unsupported(str(error)))
+            self.inventory.gap = self.inventory.gap or isinstance(error, Gap)
+            if str(error):
+                self._failed(follow, Unsupported(str(error)))
             return False
         return True
 
@@ -253,6 +278,12 @@ class SurveyRun:
             notes = self.inventory.notes
             text = found.text if found.text in notes or len(notes) < NOTES else message("further parts were ignored")
             notes[text] = notes.get(text, 0) + found.count
+        elif isinstance(found, ListedEntry):
+            self.listed[found.path] = found.entry
+            self.listed_by = document.url
+        elif isinstance(found, HeadFound):
+            if self.survey.node is not None:
+                self.survey.node.accept(found.head)
         elif isinstance(found, Selected):
             self.survey.selection.matched(found)
         else:

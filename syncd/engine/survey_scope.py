@@ -10,6 +10,7 @@ import msgspec
 from manifests.messages import message
 from syncd.catalogue import Claims, SigningDocuments, SurveyFrontier
 from syncd.core import Listener, Transport
+from syncd.engine.followed_node import FollowedNode
 from syncd.engine.selection import SourceSelection
 from syncd.streams import Spool
 
@@ -40,6 +41,8 @@ class SurveyScope(msgspec.Struct, frozen=True):
     """The most files that the source may name (`source.limits.max_files`)."""
     max_documents: int = 1 << 60
     """The most documents that are requested."""
+    node: FollowedNode | None = None
+    """The node that is surveyed, if the source is one."""
     reading: Executor | None = None
     """Reads documents off the event loop; None: the loop's own threads."""
 

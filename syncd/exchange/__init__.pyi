@@ -1,5 +1,17 @@
 from . import dcat as dcat, feeds as feeds, oai as oai, schema_org as schema_org
 from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
+from .key_rotation import (
+    begin_chain as begin_chain,
+    chain_text as chain_text,
+    current_keys as current_keys,
+    next_chain as next_chain,
+)
+from .keys import (
+    SecretKey as SecretKey,
+    parse_secret_key as parse_secret_key,
+    public_text as public_text,
+    write_secret_key as write_secret_key,
+)
 from .licences import Licence as Licence, licence_of as licence_of
 from .markup import json_document as json_document, json_in_html as json_in_html
 from .oai_entries import OaiEntry as OaiEntry, entry_of as entry_of

@@ -117,7 +117,20 @@ async def test_a_linked_folder_is_neither_walked_nor_entered(folder, transport):
 
 @pytest.mark.fault(19)
 @pytest.mark.parametrize(
-    "path", ["../outside", "sub/../../outside", "/etc/passwd", "sub//y", ".", "", "x\x00", "..", ".syncd/x", "a\\b"]
+    "path",
+    [
+        "../outside",
+        "sub/../../outside",
+        "/etc/passwd",
+        "sub//y",
+        ".",
+        "",
+        "x\x00",
+        "..",
+        ".syncd/../../outside",
+        ".syncd/",
+        "a\\b",
+    ],
 )
 async def test_a_path_that_leads_out_is_refused(transport, path):
     with pytest.raises(Unsafe):

@@ -2,15 +2,20 @@
 
 import contextlib
 import functools
+import hashlib
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
+from manifests.head import Head, comment_of
+from manifests.readers.node_options import NodeOptions
 from manifests.readers.s3_inventory import S3InventoryOptions
 from manifests.reading import DocumentError, built_in
+from manifests.snapshot import Content, Entry, Snapshot, cut, identity, pack, shard_of
 from manifests.stat import Stat
+from syncd.exchange.keys import SecretKey
 from tests.miniatures.checklistbank import ChecklistBank
 from tests.miniatures.ckan import Ckan
 from tests.miniatures.cmr import Cmr
@@ -96,7 +101,31 @@ def inventory():
     return recorded_walks.from_documents(Source("s3://nix-cache/", options), "s3-inventory", documents)
 
 
-DOCUMENTS = {"s3-inventory": inventory}
+def node():
+    """A mirror of another node: head, signature, snapshot.json and two shards."""
+    key = SecretKey(b"of tests", b"1" * 32)
+    names = [f"{number:06}" for number in range(30_000)]
+    entries = [Entry(name, 1, "a" * 64, "b" * 32) for name in names]
+    shards, documents = [], {}
+    for run in cut(entries):
+        shard, text = shard_of(run)
+        shards.append(shard)
+        documents[f"https://node.example/mirrors/m/shards/{shard.sha256}"] = pack(text)
+    content = Content(tuple(shards))
+    snapshot = Snapshot(identity(content), content, "m", 0.0, len(entries), len(entries))
+    listed = msgspec.json.encode(snapshot)
+    at, digest = "2026-11-30T00:00:00Z", hashlib.sha256(listed).hexdigest()
+    head = Head("n", "m", 1, snapshot.id, digest, len(entries), len(entries), at, at, at, at)
+    text = msgspec.json.encode(head)
+    documents["https://node.example/mirrors/m/head.json"] = text
+    documents["https://node.example/mirrors/m/head.json.minisig"] = key.sign(text, comment_of(head))
+    documents[f"https://node.example/mirrors/m/snapshots/{snapshot.id}/snapshot.json"] = listed
+    assert len(shards) > 1
+    source = Source("https://node.example/mirrors/m/", NodeOptions(keys=(key.public.text,)))
+    return recorded_walks.from_documents(source, "syncd", documents)
+
+
+DOCUMENTS = {"s3-inventory": inventory, "syncd": node}
 
 
 def unnoticed(walk):

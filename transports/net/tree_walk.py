@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from manifests.messages import count, message
 from manifests.origins import origin_of
-from manifests.stat import Stat, UnsafePath, check_path, storable
+from manifests.stat import Stat, UnsafePath, check_source_path, storable
 from syncd.core import Changed, Denied, NotFound, Page, TooLarge, Unsafe, Unsupported
 from transports.net import urls
 
@@ -52,7 +52,7 @@ class ServerTree:
         name = urls.shown(path or self.url)
         if not urls.is_absolute(path):
             try:
-                return self.folder + (check_path(path) if path else ""), name
+                return self.folder + (check_source_path(path) if path else ""), name
             except UnsafePath as error:
                 raise Unsafe(str(error)) from error
         try:
