@@ -7,7 +7,7 @@ from .auth.signed_urls import (
     sign_url as sign_url,
     verify_url as verify_url,
 )
-from .auth.tokens import SHORTEST as SHORTEST, make_token as make_token, scrypt as scrypt
+from .auth.tokens import SHORTEST as SHORTEST, Tokens as Tokens, make_token as make_token, scrypt as scrypt
 from .connections import IDLE as IDLE, ConnectionLimit as ConnectionLimit, server_log as server_log
 from .context import BACK as BACK, VISITOR as VISITOR, ApiContext as ApiContext, Metrics as Metrics
 from .errors import HttpError as HttpError, http_error as http_error

@@ -49,7 +49,7 @@ class Reloader:
 
     async def start(self) -> None:
         """Declare the stored copies, then the manifests."""
-        self._mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        self._mark = await asyncio.to_thread(file_mark, self.deps.watched)
         self.registry.declare((), {})  # the stored copies, before any manifest is read
         await self.scan(at_once=True)
         self.declare()
@@ -141,7 +141,7 @@ class Reloader:
             yield _problem("store.prefix", *found)
 
     async def _reload_if_changed(self) -> None:
-        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        mark = await asyncio.to_thread(file_mark, self.deps.watched)
         before, self._seen_mark = self._seen_mark, mark  # a file that is still being written is not read
         if mark is not None and mark == before and mark not in {self._mark, self._failed_mark}:
             await self._reload()
@@ -149,7 +149,7 @@ class Reloader:
     async def _reload(self, *, at_once: bool = False) -> None:
         """Read the configuration and the manifests again; an invalid one changes nothing."""
         self.notifier.reloading()
-        mark = await asyncio.to_thread(_file_mark, self.deps.watched)
+        mark = await asyncio.to_thread(file_mark, self.deps.watched)
         try:
             config = await asyncio.to_thread(self.deps.load)
         except ConfigError as error:
@@ -182,7 +182,8 @@ def _problem(where: str, what: str, todo: str) -> ManifestProblem:
     return ManifestProblem("", 1, 1, where, what, todo)
 
 
-def _file_mark(path: Path | None) -> tuple[int, int] | None:
+def file_mark(path: Path | None) -> tuple[int, int] | None:
+    """Return what changes with a file; None if there is none."""
     if path is None:
         return None
     with suppress(OSError):

@@ -20,6 +20,7 @@ from syncd.daemon import daemon
 from syncd.daemon.api_thread import api_thread
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.face_thread import face_thread, serving_face
+from syncd.daemon.reloader import LOOK, file_mark
 from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
 from syncd.web import StatusPage
@@ -56,7 +57,13 @@ async def run(
             log.info("serving", url=served.url)
             if face is not None and config.serve is not None:
                 log.info("sharing", url=face.url, address=config.serve.url)
-            yield served.on_config
+
+            def on_config(changed: Config) -> None:
+                served.on_config(changed)
+                if face is not None:
+                    face.replace_tokens(changed.tokens)
+
+            yield on_config
 
     deps = DaemonDeps(
         environ=environ,
@@ -83,7 +90,14 @@ async def run(
 
 
 async def run_face(
-    config: Config, environ: Mapping[str, str], *, json: bool, secrets: Secrets, stopping: asyncio.Event
+    config: Config,
+    load: Callable[[], Config],
+    watched: Path | None,
+    environ: Mapping[str, str],
+    *,
+    json: bool,
+    secrets: Secrets,
+    stopping: asyncio.Event,
 ) -> int:
     """Serve the published mirrors until SIGTERM or SIGINT; returns the exit code. Raises ConfigError."""
     if config.serve is None:
@@ -95,7 +109,17 @@ async def run_face(
     with Interruptible(stopping, config.grace):
         async with serving_face(config, environ, _face_reporter(log)) as face:
             log.info("sharing", url=face.url, address=config.serve.url)
-            await stopping.wait()
+            mark = await asyncio.to_thread(file_mark, watched)
+            while not stopping.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), LOOK)
+                found = await asyncio.to_thread(file_mark, watched)
+                if found not in {None, mark}:  # a token may have been revoked
+                    mark = found
+                    try:
+                        face.replace_tokens((await asyncio.to_thread(load)).tokens)
+                    except ConfigError as error:
+                        log.warning("configuration not read", reason=str(error))
     log.info("stopped")
     return DONE
 

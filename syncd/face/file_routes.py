@@ -15,8 +15,9 @@ from manifests.messages import message
 from manifests.snapshot import Snapshot
 from syncd.core import Changed, Damaged, NotFound
 from syncd.face.answers import BYTES_POLICY, EVERY, WITHOUT_CORS, Reject, redirect
+from syncd.face.asked import Asked, escaped
 from syncd.face.content_types import is_active, media_type, saved_as
-from syncd.face.context import Asked, FaceContext, escaped
+from syncd.face.context import FaceContext
 from syncd.face.preconditions import Grant, grant, http_date
 from syncd.face.public_mirrors import PublicMirror, Unavailable
 from syncd.face.send_file import send_chunks, send_descriptor
@@ -46,13 +47,21 @@ def full_id(context: FaceContext, mirror: PublicMirror, name: str) -> str | None
     return fitting[0] if len(fitting) == 1 else None
 
 
-async def send_file(context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot, path: str,
-                    *, headers: dict[str, str] | None = None) -> web.StreamResponse:  # fmt: skip
-    """Answer a GET or HEAD of one file."""
+async def send_file(
+    context: FaceContext,
+    asked: Asked,
+    mirror: PublicMirror,
+    snapshot: Snapshot,
+    path: str,
+    *,
+    headers: dict[str, str] | None = None,
+    is_folder: bool = True,
+) -> web.StreamResponse:
+    """Answer a GET or HEAD of one file; with `is_folder`, a folder of that name is redirected to."""
     asked.snapshot, asked.path = snapshot.id, path
     file = await context.files.named(mirror.row, snapshot, path)
     if file is None:
-        if await context.lists.children(snapshot, f"{path}/", "", 1):
+        if is_folder and await context.lists.children(snapshot, f"{path}/", "", 1):
             return redirect(context.url(f"mirrors/{mirror.name}/snapshots/{snapshot.id}/files/{escaped(path)}/"))
         raise Reject(404)
     asked.size = file.size

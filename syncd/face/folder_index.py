@@ -16,7 +16,8 @@ from aiohttp import web
 from manifests.messages import plain
 from manifests.snapshot import Snapshot
 from syncd.face.answers import Reject, document
-from syncd.face.context import KEPT, Asked, FaceContext, escaped
+from syncd.face.asked import KEPT, Asked, escaped
+from syncd.face.context import FaceContext
 from syncd.face.file_routes import FOR_EVER, PRIVATE
 from syncd.face.preconditions import http_date
 from syncd.face.public_mirrors import PublicMirror

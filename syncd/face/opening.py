@@ -2,13 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from syncd.config import Config
+import msgspec
+
+from syncd.api import Tokens
+from syncd.config import Config, Token
 from syncd.core import Store
-from syncd.face.context import FaceContext, OnServed
+from syncd.face.asked import OnServed
+from syncd.face.callers import Callers
+from syncd.face.context import FaceContext
 from syncd.face.public_mirrors import PublicMirrors, Unavailable
 from syncd.face.server import OnBug, RunningFace, serving_face
 from syncd.face.snapshot_lists import SnapshotLists
@@ -41,5 +46,13 @@ async def open_face(
         store = RetryingStore(adapter, PATIENCE) if config.store.url.startswith("s3://") else adapter
         mirrors = PublicMirrors(config, adapter, lambda why: on_bug("", Unavailable(why)), now=now)
         stack.callback(mirrors.close)
-        context = FaceContext(config.serve, mirrors, store, SnapshotLists(store), threads, now, on_served)
-        yield await stack.enter_async_context(serving_face(context, on_bug, listen=listen))
+        tokens = Tokens(config.tokens, clock=time.monotonic, now=now)
+        callers = Callers(tokens, config.state, config.serve)
+        context = FaceContext(config.serve, mirrors, store, SnapshotLists(store), threads, now, callers, on_served)
+        loop = asyncio.get_running_loop()
+
+        def replace_tokens(tokens: Iterable[Token]) -> None:
+            loop.call_soon_threadsafe(callers.replace, tuple(tokens))
+
+        running = await stack.enter_async_context(serving_face(context, on_bug, listen=listen))
+        yield msgspec.structs.replace(running, replace_tokens=replace_tokens)

@@ -3,9 +3,12 @@
 from aiohttp import web
 
 from syncd.face.answers import Reject, redirect
-from syncd.face.context import Asked, FaceContext, escaped
+from syncd.face.asked import Asked, escaped
+from syncd.face.context import FaceContext
 from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
+from syncd.face.proof_routes import checksums, difference, evidence, origins, shard, snapshot_document
+from syncd.face.s3_front import s3_answer
 
 
 async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
@@ -15,6 +18,8 @@ async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
             return await health(context)
         case ("mirrors", name, *rest) if rest:
             return await _of_mirror(context, asked, name, tuple(rest))
+        case ("s3", *rest):
+            return await s3_answer(context, asked, tuple(rest))
     raise Reject(404)
 
 
@@ -30,6 +35,10 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
             return redirect(context.url(f"mirrors/{context.mirror(asked, name, 'listing').name}/latest/"))
         case ("latest", *_):
             return latest(context, context.mirror(asked, name, "listing"), rest[1:])
+        case ("shards", sha256):
+            return await shard(context, asked, context.mirror(asked, name, "listing"), sha256)
+        case ("evidence", _, *_):
+            return await evidence(context, asked, context.mirror(asked, name, "listing"), "/".join(rest[1:]))
         case ("snapshots", snapshot, _, *_):
             return await _of_snapshot(context, asked, name, snapshot, rest[2:])
     raise Reject(404)
@@ -39,12 +48,22 @@ async def _of_snapshot(
     context: FaceContext, asked: Asked, name: str, snapshot_id: str, rest: tuple[str, ...]
 ) -> web.StreamResponse:
     is_file = rest[0] == "files" and len(rest) > 1 and rest[-1] != ""
+    if rest[0] == "files":
+        await context.callers.accept_link(asked, name, snapshot_id, "/".join(rest[1:]), context.now())
     mirror = context.mirror(asked, name, "bytes" if is_file else "listing")
     if (whole := full_id(context, mirror, snapshot_id)) is not None:
         path = escaped("/".join(rest))
         return redirect(context.url(f"mirrors/{name}/snapshots/{whole}/{path}"))
     snapshot = find_snapshot(context, mirror, snapshot_id)
     match rest:
+        case ("snapshot.json",):
+            return await snapshot_document(context, asked, mirror, snapshot)
+        case ("SHA256SUMS",):
+            return await checksums(context, asked, snapshot)
+        case ("origins",):
+            return await origins(context, asked, snapshot)
+        case ("diff", before):
+            return await difference(context, asked, mirror, snapshot, before)
         case ("files",):
             return redirect(context.url(f"mirrors/{name}/snapshots/{snapshot.id}/files/"))
         case ("files", *_) if not is_file:

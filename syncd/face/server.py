@@ -11,24 +11,26 @@ import ipaddress
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from manifests.messages import message
 from syncd.api import IDLE, server_log
-from syncd.config import FaceTlsSettings
+from syncd.config import FaceTlsSettings, Token
 from syncd.core import ConfigError, Damaged, PermanentError, TransientError
 from syncd.face.answers import EVERY, WITHOUT_CORS, Reject, error_response, options
+from syncd.face.asked import Asked, Served, split_path
 from syncd.face.client_address import client_address
 from syncd.face.connections import PublicConnections
-from syncd.face.context import Asked, FaceContext, Served, split_path
+from syncd.face.context import FaceContext
 from syncd.face.pacing import PrefixLimits, prefix_of
 from syncd.face.public_mirrors import Unavailable
 from syncd.face.routes import answer
+from syncd.face.s3_front import s3_error
 
 LINES = 8_190  # bytes of a request's line and of each header
 GRACE = 2.0  # seconds in which running answers may end
@@ -39,12 +41,13 @@ RETRY = "15"  # seconds after which a client asks again
 OnBug = Callable[[str, BaseException], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RunningFace:
+class RunningFace(msgspec.Struct, frozen=True):
     """The running public side."""
 
     url: str
     """The address of its own listener."""
+    replace_tokens: Callable[[Iterable[Token]], None] = lambda _: None
+    """Call it, in any thread, when the tokens in the configuration have changed."""
 
 
 class FaceServer:
@@ -92,9 +95,12 @@ class FaceServer:
             if request.method not in {"GET", "HEAD"}:
                 raise Reject(405, Allow="GET, HEAD, OPTIONS")
             asked.parts = split_path(request.rel_url.raw_path)
+            await self._context.callers.identify(asked)
             await self._context.mirrors.check()
             return await answer(self._context, asked)
         except Reject as error:
+            if asked.door == "s3":
+                return s3_error(error)
             return error_response(error, as_page=_is_browser(request))
         except (TransientError, PermanentError) as error:
             if isinstance(error, Damaged) or not isinstance(error, Unavailable):

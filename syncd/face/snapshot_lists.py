@@ -57,23 +57,25 @@ class SnapshotLists:
         """Return when a file changed, as upstream says; else when it was verified here, else the snapshot's time."""
         return _time(await self.origin(snapshot, path), snapshot)
 
-    async def run_from(self, snapshot: Snapshot, first: str) -> AsyncIterator[Entry]:
-        """Yield the Entries from the path `first` on, sorted."""
-        at = max(0, shard_index(snapshot, first))
-        while at < len(snapshot.content.shards):
-            run = await self._run(snapshot, at)
-            for entry in run[bisect_left(run, first, key=_path) :]:
-                yield entry
-            at += 1
+    async def run_from(self, snapshot: Snapshot, first: str) -> AsyncIterator[tuple[Entry, float]]:
+        """Yield the Entries from the path `first` on, sorted, and when each file changed."""
+        for at in range(max(0, shard_index(snapshot, first)), len(snapshot.content.shards)):
+            run, known = await self._run(snapshot, at), await self._origins_of(snapshot, at)
+            for place in range(bisect_left(run, first, key=_path), len(run)):
+                yield run[place], _time(known.get(run[place].path), snapshot)
 
-    async def children(self, snapshot: Snapshot, folder: str, after: str, limit: int) -> list[Child]:
+    async def children(
+        self, snapshot: Snapshot, folder: str, after: str, limit: int, *, prefix: str = ""
+    ) -> list[Child]:
         """Return at most `limit` names in a folder ("" or ending in /) that sort after the name `after`.
 
-        A folder's name ends in a slash, by which it sorts.
+        A folder's name ends in a slash, by which it sorts. With `prefix`, which begins with `folder`, only names whose
+        paths begin with it.
         """
+        prefix = prefix or folder
         found: list[Child] = []
         shards = snapshot.content.shards
-        at_path = folder + (_behind(after) if after else "")
+        at_path = max(prefix, folder + (_behind(after) if after else ""))
         at = max(0, shard_index(snapshot, at_path))
         while at < len(shards) and len(found) < limit:
             run = await self._run(snapshot, at)
@@ -81,7 +83,7 @@ class SnapshotLists:
             place = bisect_left(run, at_path, key=_path)
             while place < len(run) and len(found) < limit:
                 entry = run[place]
-                if not entry.path.startswith(folder):
+                if not entry.path.startswith(prefix):
                     return found
                 name, slash, _ = entry.path[len(folder) :].partition("/")
                 if slash:

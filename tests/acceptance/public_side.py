@@ -117,6 +117,12 @@ def parse(raw, method="GET"):
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     status = int(first.split()[1])
+    if headers.get("transfer-encoding") == "chunked":
+        whole = b""
+        while body:
+            size, _, rest = body.partition(b"\r\n")
+            whole, body = whole + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        body = whole
     if method == "GET" and status not in (204, 304):
         assert int(headers.get("content-length", len(body))) == len(body), (headers, len(body))
     return Answer(status, headers, body)

@@ -8,9 +8,9 @@ import pytest
 from multidict import CIMultiDict
 
 from syncd.face.answers import Reject
+from syncd.face.asked import split_path
 from syncd.face.client_address import client_address
 from syncd.face.content_types import is_active, media_type, saved_as
-from syncd.face.context import split_path
 from syncd.face.pacing import PrefixLimits, TokenBucket, prefix_of
 
 

@@ -13,6 +13,13 @@ async def face(context: "CommandContext") -> int:
     """Serve the published mirrors to everybody, beside `syncd run` or without it. Only reads; SIGTERM stops it."""
     from syncd.daemon import service
 
+    assert context.load is not None
     return await service.run_face(
-        context.config, context.environ, json=context.json, secrets=context.secrets, stopping=context.stopping
+        context.config,
+        context.load,
+        context.file,
+        context.environ,
+        json=context.json,
+        secrets=context.secrets,
+        stopping=context.stopping,
     )

@@ -1,0 +1,65 @@
+"""Who sends a request: a stranger, a token's owner, or one who has a partner's signed link."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from manifests.access import ANYONE, Caller
+from syncd.api import HttpError, Tokens, UrlKeys, UrlRefused, verify_url
+from syncd.config import ServeSettings, Token
+from syncd.face.answers import Reject
+from syncd.face.asked import Asked
+from syncd.face.pacing import TokenBucket
+
+
+class Callers:
+    """The tokens of a node, and what each may take in a second."""
+
+    def __init__(self, tokens: Tokens, state: Path, settings: ServeSettings) -> None:
+        """`state` is the folder with the keys of signed links."""
+        self._tokens, self._keys = tokens, UrlKeys(state)
+        self._host = urlsplit(settings.url).netloc
+        self._buckets: dict[str, tuple[int, TokenBucket]] = {}
+
+    def replace(self, tokens: Iterable[Token]) -> None:
+        """Use the tokens of a changed configuration."""
+        self._tokens.replace(tokens)
+
+    async def identify(self, asked: Asked) -> None:
+        """Note who sends a request, by its Authorization header. Raises Reject for a token that is not good."""
+        given = asked.request.headers.get("Authorization")
+        if given is None:
+            return
+        scheme, _, token = given.partition(" ")
+        if scheme.lower() != "bearer":  # a signature of S3, or a password: the answer is a stranger's
+            return
+        try:
+            self._know(asked, await self._tokens.authenticate(token.strip(), asked.address))
+        except HttpError as error:
+            headers = {name.replace("-", "_"): value for name, value in error.headers.items()}
+            raise Reject(error.status, **headers) from error
+
+    async def accept_link(self, asked: Asked, mirror: str, snapshot: str, path: str, now: float) -> None:
+        """Note who signed the link of a request for a path, if it is signed. Raises Reject for one that is not good."""
+        query = asked.query
+        if "sig" not in query:
+            return
+        keys = await asyncio.to_thread(self._keys.verifying, query.get("kid", ""), int(now))
+        try:
+            allowed = verify_url(query, self._host, mirror, snapshot, path, keys, int(now))
+        except UrlRefused as error:
+            raise Reject(404 if asked.caller is ANYONE and error.why == "malformed" else 403) from error
+        token = self._tokens.named(allowed.partner)
+        if token is None:
+            raise Reject(403)
+        self._know(asked, token)
+
+    def _know(self, asked: Asked, token: Token) -> None:
+        asked.caller = Caller(token.name, token.role, token.mirrors, frozenset(), token.ends)
+        if token.rate is None:
+            return
+        known = self._buckets.get(token.name)
+        if known is None or known[0] != token.rate:
+            known = self._buckets[token.name] = (token.rate, TokenBucket(float(token.rate), burst=1.0))
+        asked.pace = known[1]

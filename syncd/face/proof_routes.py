@@ -1,0 +1,142 @@
+"""The proofs of a snapshot: its document, its checksums, its shards, where its files came from, and differences.
+
+Rules:
+1. Everything is streamed or bounded; a difference is computed once for each pair, one at a time.
+2. Where a file came from is told without logins and queries: an upstream's link may have been signed.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from manifests.messages import plain
+from manifests.snapshot import Origin, Snapshot, lines
+from syncd.core import NotFound
+from syncd.engine import read_origins, shard_entries, shard_path, snapshot_folder, sums_lines
+from syncd.face.answers import EVERY, PAGE_POLICY, WITHOUT_CORS, Reject, document
+from syncd.face.asked import Asked
+from syncd.face.context import FaceContext
+from syncd.face.file_routes import FOR_EVER, PRIVATE, find_snapshot
+from syncd.face.public_mirrors import PublicMirror
+from syncd.face.send_file import send_chunks
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PUBLIC = {"http", "https", "ftp", "ftps", "sftp", "s3"}
+
+
+async def snapshot_document(
+    context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot
+) -> web.StreamResponse:
+    """Answer with `snapshot.json`, byte by byte as it is stored: heads are signed over it."""
+    path = f"{snapshot_folder(mirror.name, snapshot.id)}snapshot.json"
+    return await _stored(context, asked, path, "application/json", {"Cache-Control": "no-cache"})
+
+
+async def checksums(context: FaceContext, asked: Asked, snapshot: Snapshot) -> web.StreamResponse:
+    """Answer with the lines of `sha256sum`, whose paths are below `files/`."""
+    headers = _headers(asked, "text/plain; charset=utf-8") | {"ETag": f'"{snapshot.id}-sums"'}
+    return await _streamed(asked, sums_lines(context.store, snapshot), headers)
+
+
+async def shard(context: FaceContext, asked: Asked, mirror: PublicMirror, sha256: str) -> web.StreamResponse:
+    """Answer with the packed lines of a shard; its name is the checksum of the lines, not of these bytes."""
+    if _SHA256.fullmatch(sha256) is None:
+        raise Reject(404)
+    tag = {"ETag": f'"{sha256}-gz"'}
+    return await _stored(context, asked, shard_path(mirror.name, sha256), "application/gzip", tag)
+
+
+async def origins(context: FaceContext, asked: Asked, snapshot: Snapshot) -> web.StreamResponse:
+    """Answer with a JSON line for each file: where it came from, and how it was verified."""
+
+    async def rows() -> AsyncIterator[bytes]:
+        for shard_, names in zip(snapshot.content.shards, snapshot.origins, strict=False):
+            known = await read_origins(context.store, snapshot.mirror, names)
+            entries = await shard_entries(context.store, snapshot.mirror, shard_.sha256)
+            found = [public_origin(known[entry.path]) for entry in entries if entry.path in known]
+            yield await asyncio.to_thread(lines, found)
+
+    headers = _headers(asked, "application/jsonl") | {"ETag": f'"{snapshot.id}-origins"', "Cache-Control": "no-cache"}
+    return await _streamed(asked, rows(), headers)
+
+
+async def difference(
+    context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot, before: str
+) -> web.StreamResponse:
+    """Answer with what a snapshot changed since another kept one, packed."""
+    body = await context.differences.get(context.store, find_snapshot(context, mirror, before), snapshot)
+    asked.sent = len(body)
+    return document(body, "application/gzip", cache=FOR_EVER if asked.is_open else PRIVATE)
+
+
+async def evidence(context: FaceContext, asked: Asked, mirror: PublicMirror, path: str) -> web.Response:
+    """Answer with all that is known of one file of the current snapshot: what it is, who said so, and when."""
+    snapshot = context.mirrors.snapshot(mirror, mirror.row.snapshot)
+    if snapshot is None:
+        raise Reject(404)
+    entry = await context.lists.entry(snapshot, path)
+    if entry is None:
+        raise Reject(404)
+    asked.snapshot, asked.path = snapshot.id, path
+    origin = await context.lists.origin(snapshot, path)
+    row = context.mirrors.ask(
+        lambda catalogue: next(catalogue.holdings.entry_rows(mirror.row.id, path, path + "\0"), None)
+    )
+    is_same = row is not None and row["sha256"] == entry.sha256
+    found = {
+        "mirror": mirror.name,
+        "snapshot": snapshot.id,
+        "path": path,
+        "size": entry.size,
+        "sha256": entry.sha256,
+        "xxh3-128": entry.xxh3,
+        "origin": public_origin(origin) if origin is not None else None,
+        "fixity_checked": row["checked"] if row is not None and is_same else None,
+    }
+    return document(msgspec.json.encode(found, enc_hook=plain), "application/json")
+
+
+def public_origin(origin: Origin) -> Origin:
+    """Return where a file came from as others may see it."""
+    parts = urlsplit(origin.url)
+    url = ""
+    if parts.scheme in _PUBLIC:
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return msgspec.structs.replace(origin, url=url)
+
+
+async def _stored(
+    context: FaceContext, asked: Asked, path: str, media: str, more: dict[str, str]
+) -> web.StreamResponse:
+    headers = _headers(asked, media) | more
+    try:
+        async with context.store.open(path) as body:
+            if body.stat.size is not None:
+                headers["Content-Length"] = str(body.stat.size)
+            return await _streamed(asked, aiter(body), headers)
+    except NotFound as error:
+        raise Reject(404) from error
+
+
+async def _streamed(asked: Asked, chunks: AsyncIterator[bytes], headers: dict[str, str]) -> web.StreamResponse:
+    tag = headers.get("ETag")
+    if tag is not None and tag in asked.request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    if asked.method == "HEAD":
+        return web.Response(headers=headers)
+    response = web.StreamResponse(headers=headers)
+    asked.sent = await send_chunks(asked.request, response, chunks, asked.pace)
+    return response
+
+
+def _headers(asked: Asked, media: str) -> dict[str, str]:
+    return {
+        **(EVERY if asked.is_open else WITHOUT_CORS),
+        "Content-Type": media,
+        "Cache-Control": FOR_EVER if asked.is_open else PRIVATE,
+        "Content-Security-Policy": PAGE_POLICY,
+    }
