@@ -25,6 +25,7 @@ from .holdings import (
     Holdings as Holdings,
     RemovedFile as RemovedFile,
 )
+from .inflight import Inflight as Inflight
 from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrupted as is_interrupted
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .pass_history import PassHistory as PassHistory
@@ -46,4 +47,4 @@ from .state_folder import (
 from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles
-from .work_journal import Inflight as Inflight, Swap as Swap, WorkJournal as WorkJournal
+from .work_journal import Swap as Swap, WorkJournal as WorkJournal

@@ -8,6 +8,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue.damage import reads_rows
+from syncd.catalogue.inflight import Inflight
 from syncd.catalogue.parts import MirrorPart
 
 _json = msgspec.json.Encoder(enc_hook=plain).encode
@@ -28,15 +29,6 @@ class Swap(msgspec.Struct, frozen=True):
     old_bytes: int
     old_sha256: str
     failed: str = ""
-
-
-class Inflight(msgspec.Struct, frozen=True):
-    """A large file that is partly staged: the store's token, and the version upstream that the part belongs to."""
-
-    path: str
-    token: str
-    version: str
-    size: int
 
 
 @reads_rows

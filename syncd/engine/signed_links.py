@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
 from manifests.reading import Document, DocumentError, DocumentRequest, Reader
 from manifests.stat import Stat
-from syncd.catalogue import SigningDocuments
 from syncd.core import (
     LOCAL_FAILURES,
     Denied,
@@ -37,6 +36,9 @@ from syncd.core import (
 )
 from syncd.streams import IN_MEMORY, fetch
 from syncd.wrappers import urgent
+
+if TYPE_CHECKING:
+    from syncd.catalogue import SigningDocuments  # a worker signs nothing, and has no database
 
 RENEWALS = 20  # fresh links of one file in a pass: a file that waits for a slot may wait longer than its link lives
 PAUSE = 1.0  # seconds between two requests of one document
@@ -55,7 +57,7 @@ class SignedLinks:
 
     def __init__(
         self,
-        records: SigningDocuments,
+        records: "SigningDocuments",
         mirror_id: int,
         source: Transport,
         open_reader: Callable[[], Reader],

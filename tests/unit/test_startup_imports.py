@@ -124,7 +124,8 @@ def test_the_words_of_a_command_are_converted_without_pydantic(tmp_path):
     assert named(modules, {"typer._adapters", "aiohttp", "apsw", "asyncio", "tenacity", "uvloop"}) == set()
 
 
-def test_a_worker_imports_nothing_of_the_daemon_nor_of_a_manifest(tmp_path):
+def test_a_worker_imports_nothing_of_the_daemon_of_a_manifest_or_of_the_catalogues_database(tmp_path):
     program = "import sys, syncd.workers.process; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert named(set(done.stdout.split()), OF_OTHERS | {"syncd.config.load", "pydantic", "ruamel"}) == set()
+    others = {"syncd.config.load", "pydantic", "ruamel", "apsw", "syncd.catalogue.database"}
+    assert named(set(done.stdout.split()), OF_OTHERS | others) == set()
