@@ -115,9 +115,22 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     sums: bool = False
 
 
+class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A name that a steward gave to a Snapshot, which is kept with its bytes until the tag is removed.
+
+    `at` is in seconds since the epoch, UTC.
+    """
+
+    name: str
+    snapshot: str
+    at: float
+    by: str = ""
+
+
 class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
     """`.syncd/mirrors/<mirror>.json`: the current Snapshot of a mirror, and the earlier ones, the newest first.
 
+    `kept` ends with the tagged Snapshots that nothing else keeps.
     `pinned` and `frozen` are the first files that a steward pinned, so that they survive the loss of the Catalogue, as
     `head` does: the sequence of the heads that this node signed, and the head that it follows.
     """
@@ -130,6 +143,7 @@ class Pointer(msgspec.Struct, frozen=True, omit_defaults=True):
     pinned: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()
     head: HeadState | None = None
+    tags: tuple[Tag, ...] = ()
 
 
 class SnapshotError(ValueError):

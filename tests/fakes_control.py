@@ -507,6 +507,18 @@ class FakeControl:
             raise NotFound(f"{path}: is not pinned in {name}")
         return self._written(who, "unpin", name, f"{path} is unpinned")
 
+    async def tag(self, name, snapshot, tag, who):
+        ids = [one.id for one in await self.snapshots(name) if one.id.startswith(snapshot)]
+        if len(ids) != 1:
+            raise NotFound(message("{name}: no snapshot is kept", name=name))
+        return self._written(who, "tag", name, f"snapshot {snapshot} is {tag}")
+
+    async def untag(self, name, tag, who):
+        self.mirror(name)
+        if tag != "v1":
+            raise NotFound(message("{name}: no snapshot is kept", name=name))
+        return self._written(who, "untag", name, f"the tag {tag} is removed")
+
     async def restore(self, name, path, snapshot, who):
         self.mirror(name)
         if path != "100.dat":

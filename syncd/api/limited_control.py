@@ -35,7 +35,7 @@ from syncd.core import AuditView, Event, NotFound, PassView
 Found = TypeVar("Found")
 LISTING = frozenset({"entries", "entry", "diff", "quarantine", "parked", "failures", "pass_events", "plan"})
 DESCRIPTION = frozenset({"snapshots"})
-ACTIONS = frozenset({"sync", "pause", "resume", "approve", "reject", "unpin", "restore", "cancel"})
+ACTIONS = frozenset({"sync", "pause", "resume", "approve", "reject", "unpin", "restore", "tag", "untag", "cancel"})
 ROUNDS = 50  # pages of a list that are read for one page of what the caller may see
 
 

@@ -83,6 +83,16 @@ async def restore(context: ApiContext, call: Call) -> AuditView:
     return await context.control.restore(call.mirror, call.query.path, call.query.snapshot, call.who)
 
 
+async def tag(context: ApiContext, call: Call) -> AuditView:
+    """Name a kept snapshot."""
+    return await context.control.tag(call.mirror, call.query.snapshot, call.query.tag, call.who)
+
+
+async def untag(context: ApiContext, call: Call) -> AuditView:
+    """Remove a tag."""
+    return await context.control.untag(call.mirror, call.query.tag, call.who)
+
+
 async def decide(
     context: ApiContext, mirror: str, act: Literal["approve", "reject"], who: str, files: int | None
 ) -> AuditView:

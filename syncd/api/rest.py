@@ -68,6 +68,16 @@ ROUTES: tuple[Route, ...] = (
         handler=r.restore, role="operator", query=a.RestoreBody, response=AuditView, fails=(409,),
     ),
     Route(
+        method="POST", path=f"{MIRROR}/tag", name="tagSnapshot",
+        summary="Name a kept snapshot: it is kept with its bytes until the tag is removed.",
+        handler=r.tag, role="operator", query=a.TagBody, response=AuditView, fails=(409,),
+    ),
+    Route(
+        method="POST", path=f"{MIRROR}/untag", name="untagSnapshot",
+        summary="Remove a tag: its snapshot is kept as long as any other.",
+        handler=r.untag, role="operator", query=a.UntagBody, response=AuditView, fails=(409,),
+    ),
+    Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
         summary="Survey upstream, and return what a pass would do now; changes nothing.",
         handler=r.ask(Control.plan), role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),

@@ -221,6 +221,20 @@ class RestoreBody(PathBody, frozen=True, kw_only=True):
     ]
 
 
+class UntagBody(Query, frozen=True, kw_only=True):
+    """A tag of the mirror."""
+
+    tag: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", description="the name of the tag")]
+
+
+class TagBody(UntagBody, frozen=True, kw_only=True):
+    """A tag, and the snapshot that it names."""
+
+    snapshot: Annotated[
+        str, msgspec.Meta(min_length=4, max_length=64, description="a kept snapshot's id, or its beginning")
+    ]
+
+
 class PlanQuery(Query, frozen=True, kw_only=True):
     """Selects a part of a plan."""
 

@@ -27,6 +27,7 @@ from syncd.catalogue.restorations import Restorations
 from syncd.catalogue.schema import JOINED, SCHEMA_VERSION, STEPS
 from syncd.catalogue.separation import separate, shrink
 from syncd.catalogue.signing_documents import SigningDocuments
+from syncd.catalogue.snapshot_tags import SnapshotTags
 from syncd.catalogue.staged_files import StagedFiles
 from syncd.catalogue.state_folder import FILE, MIRRORS, StateLock, mirror_file, state_error, sweep
 from syncd.catalogue.stored_content import StoredContent
@@ -65,6 +66,7 @@ class Catalogue:
         self.restorations = Restorations(self.files, self.journal, self.holdings)
         self.staged = StagedFiles(self.files)
         self.approvals = Approvals(self.files)
+        self.tags = SnapshotTags(self.files)
         self.failures = FailedFiles(self.files)
         self.deferred = DeferredFiles(self.files)
         self.doubts = Doubts(self.files)

@@ -102,7 +102,14 @@ CREATE TABLE restoring (mirror INTEGER NOT NULL, path TEXT NOT NULL, source TEXT
   PRIMARY KEY (mirror, path)) WITHOUT ROWID;
 """
 
-MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2)
+# Names of Snapshots that are kept until they are removed.
+MIRROR_VERSION_3 = """
+CREATE TABLE tag (
+  mirror INTEGER NOT NULL, name TEXT NOT NULL, snapshot TEXT NOT NULL, at REAL NOT NULL, by TEXT NOT NULL,
+  PRIMARY KEY (mirror, name)) WITHOUT ROWID;
+"""
+
+MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3)
 
 MIRROR_TABLES = (
     "entry", "changed", "renewed", "removed", "version", "snapshot", "claim", "promise", "swap", "staged", "inflight",
@@ -113,6 +120,7 @@ MIRROR_TABLES = (
 
 DECISIONS = (
     "approved", "rejected", "parked", "pin", "failure", "deferred", "doubt", "unsettled", "quarantine", "fault",
+    "tag",
 )  # fmt: skip
 """What a rebuild keeps: the store cannot give it back."""
 

@@ -30,7 +30,7 @@ def audited(session: Session, mirror: str, what: str) -> Iterator[AuditedAct]:
         raise
     finally:
         session.catalogue.pass_history.add_audit(
-            at=time.time(), who=_who(), what=what, mirror=mirror, outcome=act.outcome
+            at=time.time(), who=person(), what=what, mirror=mirror, outcome=act.outcome
         )
 
 
@@ -55,7 +55,8 @@ def files_unpinned(paths: list[str]) -> str:
     return message("{number}: {paths}", number=number, paths=paths[:SHOWN])
 
 
-def _who() -> str:
+def person() -> str:
+    """Return who runs the command."""
     try:
         return f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):  # a user without a name

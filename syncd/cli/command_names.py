@@ -11,6 +11,7 @@ COMMANDS = (
     "verify",
     "status",
     "snapshots",
+    "tag",
     "diff",
     "sums",
     "rollback",

@@ -162,6 +162,14 @@ class Control(Protocol):
         """Restore a file as a kept snapshot has it, and pin it. Raises Busy beside a pass, NotFound, Damaged."""
         ...
 
+    async def tag(self, name: str, snapshot: str, tag: str, who: str) -> AuditView:
+        """Name a kept snapshot: it is kept with its bytes. Raises Busy beside a pass, or if the name is taken."""
+        ...
+
+    async def untag(self, name: str, tag: str, who: str) -> AuditView:
+        """Remove a tag. Raises Busy beside a pass, NotFound."""
+        ...
+
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass: it starts nothing new and publishes its proved files. Raises Busy if none runs."""
         ...

@@ -209,6 +209,8 @@ class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     source: str
     current: bool
+    tags: tuple[str, ...] = ()
+    """The names that keep it with its bytes until they are removed."""
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,8 @@
 """Carries out the actions of operators, and writes each to the audit log, refused or not."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from manifests.messages import count, message
 from syncd.catalogue import MirrorRow
@@ -8,7 +10,7 @@ from syncd.core import Audited, AuditView, Busy, NotFound, SyncdError
 from syncd.daemon.control_base import ControlBase
 from syncd.daemon.mirror_state import MirrorState
 from syncd.daemon.reasons import because
-from syncd.engine import PassPaths, Publisher, Restoration, unknown_mirror
+from syncd.engine import PassPaths, Publisher, Restoration, Tagging, find_snapshot, unknown_mirror
 
 
 class OperatorActions(ControlBase):
@@ -126,6 +128,34 @@ class OperatorActions(ControlBase):
         self._registry.refresh(mirror_state)
         outcome = message("{path} is restored; snapshot {snapshot}", path=path, snapshot=current.id[:12])
         return self._written(who, "restore", name, outcome)
+
+    async def tag(self, name: str, snapshot: str, tag: str, who: str) -> AuditView:
+        """Name a kept snapshot: it is kept with its bytes until the tag is removed."""
+        async with self._tagging(name, who, "tag") as tagging:
+            found = find_snapshot(tagging.catalogue, tagging.mirror, snapshot)
+            made = await tagging.tag(found.id, tag, who)
+        outcome = message("snapshot {snapshot} is {tag}", snapshot=made.snapshot[:12], tag=made.name)
+        return self._written(who, "tag", name, outcome)
+
+    async def untag(self, name: str, tag: str, who: str) -> AuditView:
+        """Remove a tag."""
+        async with self._tagging(name, who, "untag") as tagging:
+            await tagging.untag(tag)
+        return self._written(who, "untag", name, message("the tag {tag} is removed", tag=tag))
+
+    @asynccontextmanager
+    async def _tagging(self, name: str, who: str, what: str) -> AsyncIterator[Tagging]:
+        """Keep passes of the mirror out of the block, and write to the audit log if it fails."""
+        mirror_state = self._standing(name)
+        try:
+            if mirror_state.row is None:
+                raise unknown_mirror(name)
+            with self._scheduler.reserve(mirror_state, because("waits.restore")):
+                session = self._session()
+                yield Tagging(session.store, session.catalogue, mirror_state.row, self._registry.now)
+        except SyncdError as error:
+            self._written(who, what, name, message("failed: {error}", error=error))
+            raise
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass."""

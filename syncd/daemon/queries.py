@@ -104,6 +104,7 @@ def entry(catalogue: Catalogue, row: MirrorRow | None, name: str, path: str) -> 
 
 def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]:
     """Return the kept snapshots, the current one first."""
+    tags = catalogue.tags.all(row.id) if row is not None else []
     return [
         SnapshotView(
             id=one.id,
@@ -113,6 +114,7 @@ def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]
             previous=one.previous,
             source=one.source,
             current=place == 0,
+            tags=tuple(tag.name for tag in tags if tag.snapshot == one.id),
         )
         for place, one in enumerate(catalogue.history.snapshots(row.id) if row is not None else ())
     ]

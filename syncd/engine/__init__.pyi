@@ -21,10 +21,18 @@ from .publish_sums import checksum_command as checksum_command, sums_lines as su
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .rebuild_catalogue import REBUILDING as REBUILDING, needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
+from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
+from .restore import (
+    Restoration as Restoration,
+    find_snapshot as find_snapshot,
+    unknown_mirror as unknown_mirror,
+    unknown_snapshot as unknown_snapshot,
+)
 from .roll_forward import roll_forward as roll_forward
 from .selection import explain as explain
 from .stored_digests import hash_stored as hash_stored
 from .survey_run import WIDTH as WIDTH
+from .tagging import Tagging as Tagging
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
 from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification

@@ -134,18 +134,21 @@ class Publisher(msgspec.Struct, frozen=True):
         known = self.catalogue.history.snapshot_times(self.mirror.id)
         times = [(snapshot.id, snapshot.created), *(one for one in known if one[0] != snapshot.id)]
         count = len(times) if self.keep is None else count_retained(times, self.keep, self.now())
+        tags = self.catalogue.tags.all(self.mirror.id)
+        tagged = {tag.snapshot for tag in tags}
         pins = self.catalogue.approvals.pins(self.mirror.id)
         pointer = Pointer(
             self.mirror.name,
             snapshot.id,
             self.place.prefix,
             self.now(),
-            tuple(name for name, _ in times[:count]),
+            tuple(name for at, (name, _) in enumerate(times) if at < count or name in tagged),
             tuple(path for path, frozen in pins if not frozen)[:MAX_PINS],
             tuple(path for path, frozen in pins if frozen)[:MAX_PINS],
             await next_state(
                 self.store, self.catalogue.settings, self.mirror.name, self.now(), signs=self.heads is not None
             ),
+            tuple(tags),
         )
         await self.store.put(pointer_path(self.mirror.name), msgspec.json.encode(pointer, enc_hook=plain))
         return pointer

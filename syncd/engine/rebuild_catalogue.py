@@ -93,6 +93,7 @@ async def _rebuild(
             save_head_state(catalogue.settings, pointer.mirror, pointer.head)
         catalogue.approvals.pin(row.id, pointer.pinned)
         catalogue.approvals.pin(row.id, pointer.frozen, frozen=True)
+        catalogue.tags.set(row.id, pointer.tags)
         place = PassPaths(pointer.mirror, pointer.prefix, "")
         await _read_journal(store, catalogue, row, place)
         await _fill_removed(store, catalogue, row, place, now())

@@ -120,13 +120,7 @@ class Restoration(msgspec.Struct, frozen=True):
 
     def find_snapshot(self, wanted: str) -> Snapshot:
         """Return the kept Snapshot whose id begins with `wanted`. Raises NotFound."""
-        kept = [name for name, _ in self.catalogue.history.snapshot_times(self.mirror.id)]
-        matching = [name for name in kept if name.startswith(wanted)]
-        if len(matching) != 1 or len(wanted) < 4:
-            raise unknown_snapshot(wanted, self.mirror.name, kept)
-        snapshot = self.catalogue.history.snapshot(self.mirror.id, matching[0])
-        assert snapshot is not None
-        return snapshot
+        return find_snapshot(self.catalogue, self.mirror, wanted)
 
     def _removed(self, path: str) -> RemovedFile:
         """Return the last removal of a file whose bytes are stored. Raises NotFound."""
@@ -259,6 +253,19 @@ async def _first(moves: AsyncIterator[Move], most: int) -> AsyncIterator[Move]:
         if move is None:
             return
         yield move
+
+
+def find_snapshot(catalogue: Catalogue, mirror: MirrorRow, wanted: str) -> Snapshot:
+    """Return the kept Snapshot that has the tag `wanted`, or whose id begins with it. Raises NotFound."""
+    tagged = next((tag.snapshot for tag in catalogue.tags.all(mirror.id) if tag.name == wanted), None)
+    kept = [name for name, _ in catalogue.history.snapshot_times(mirror.id)]
+    matching = [tagged] if tagged is not None else [name for name in kept if name.startswith(wanted)]
+    if len(matching) != 1 or (len(wanted) < 4 and tagged is None):
+        raise unknown_snapshot(wanted, mirror.name, kept)
+    snapshot = catalogue.history.snapshot(mirror.id, matching[0])
+    if snapshot is None:
+        raise unknown_snapshot(wanted, mirror.name, kept)
+    return snapshot
 
 
 def unknown_snapshot(wanted: str, name: str, kept: Sequence[str]) -> UnknownName:

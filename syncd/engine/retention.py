@@ -7,7 +7,9 @@ Rules:
    for then no kept Snapshot names them; those of a removed file not before `keep.removed`.
 3. A Snapshot is deleted before the bytes that it names, and bytes before the row that names them. So a crash leaves
    work to do again and nothing lost track of.
-4. A Snapshot that only its age keeps has no SHA256SUMS: there may be thousands of them, and its shards say the same.
+4. A tagged Snapshot is kept with all that it names. Bytes under a Snapshot that is deleted move to the newest tagged
+   one that names them.
+5. A Snapshot that only its age keeps has no SHA256SUMS: there may be thousands of them, and its shards say the same.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ import msgspec
 from manifests.model import Keep
 from manifests.snapshot import Snapshot
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile
-from syncd.core import Store
+from syncd.core import NotFound, Store
 from syncd.engine.failure_collector import FailureCollector
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths, shard_path, snapshot_folder, sums_path
@@ -55,12 +57,15 @@ class Housekeeping(msgspec.Struct, frozen=True):
         times = self.catalogue.history.snapshot_times(self.mirror.id)
         count = count_retained(times, self.keep, self.now())
         failures = FailureCollector()
-        await self._thin(times[self.keep.versions + 1 : count])
-        if count < len(times):
-            await self._snapshots([name for name, _ in times[:count]], [name for name, _ in times[count:]])
-        kept = {name for name, _ in times[:count]}
-        await self._versions(kept, [name for name, _ in times[: self.keep.versions + 1]], failures)
-        await self._removed(kept, failures)
+        tags = {tag.snapshot for tag in self.catalogue.tags.all(self.mirror.id)}
+        await self._thin([one for one in times[self.keep.versions + 1 : count] if one[0] not in tags])
+        keeping = [name for at, (name, _) in enumerate(times) if at < count or name in tags]
+        if len(keeping) < len(times):
+            await self._snapshots(keeping, [name for name, _ in times if name not in keeping])
+        kept, tagged = set(keeping), [name for name in keeping if name in tags]
+        newest = [name for name, _ in times[: self.keep.versions + 1] if name not in tags]
+        await self._versions(kept, newest, tagged, failures)
+        await self._removed(kept, tagged, failures)
         await delete_unpublished(self.store, self.catalogue, self.mirror, failures)
         await self.store.sweep(STALE)
         if failures.first is not None:
@@ -101,30 +106,44 @@ class Housekeeping(msgspec.Struct, frozen=True):
 
     # -- bytes ----------------------------------------------------------------------------------------------------
 
-    async def _versions(self, kept: set[str], newest: list[str], failures: FailureCollector) -> None:
+    async def _versions(self, kept: set[str], newest: list[str], tagged: list[str], failures: FailureCollector) -> None:
         holdings, mirror = self.catalogue.holdings, self.mirror
         named: RetainedSnapshots | None = None
         for name in list(holdings.snapshots_of(mirror.id, "version")):
             after = ""
             while name not in kept and (page := holdings.versions_of(mirror.id, name, PAGE, after)):
                 after = page[-1].path
-                named = named or self._newest_snapshots(newest)
+                named = named or self._read_snapshots([*newest, *tagged])
                 for version in page:
                     with failures.collect():
-                        await self._version(version, named)
+                        await self._version(version, named, tagged)
                 await asyncio.sleep(0)
 
-    async def _version(self, version: ArchivedVersion, named: RetainedSnapshots) -> None:
+    async def _version(self, version: ArchivedVersion, named: RetainedSnapshots, tagged: list[str]) -> None:
         # an older syncd could store bytes under another Snapshot than the last one that named them
-        if not await named.names(version.path, version.sha256):
-            await self.store.delete(self.place.version(version.snapshot, version.path))
-            self.catalogue.holdings.forget_version(self.mirror.id, version)
+        naming = await named.snapshot_naming(version.path, version.sha256)
+        place, holdings = self.place, self.catalogue.holdings
+        if naming is None:
+            await self.store.delete(place.version(version.snapshot, version.path))
+            holdings.forget_version(self.mirror.id, version)
+        elif naming in tagged:
+            await self._move(place.version(version.snapshot, version.path), place.version(naming, version.path))
+            moved = msgspec.structs.replace(version, snapshot=naming)
+            holdings.add_versions(self.mirror.id, [moved], self.now())
+            holdings.forget_version(self.mirror.id, version)
 
-    def _newest_snapshots(self, names: list[str]) -> RetainedSnapshots:
+    async def _move(self, path: str, to: str) -> None:
+        """Move kept bytes; they may be there since a pass that was interrupted."""
+        try:
+            await self.store.move(path, to)
+        except NotFound:
+            await self.store.stat(to)
+
+    def _read_snapshots(self, names: list[str]) -> RetainedSnapshots:
         found = [self.catalogue.history.snapshot(self.mirror.id, name) for name in names]
         return RetainedSnapshots(self.store, self.mirror.name, [one for one in found if one is not None])
 
-    async def _removed(self, kept: set[str], failures: FailureCollector) -> None:
+    async def _removed(self, kept: set[str], tagged: list[str], failures: FailureCollector) -> None:
         holdings, mirror, before = self.catalogue.holdings, self.mirror, self.now() - self.keep.removed
         for name in list(holdings.snapshots_of(mirror.id, "removed")):
             if name in kept:
@@ -133,10 +152,11 @@ class Housekeeping(msgspec.Struct, frozen=True):
             while page := holdings.removed_of(mirror.id, name, before, after, PAGE):
                 after = page[-1].path
                 deleted: list[RemovedFile] = []
+                named = self._read_snapshots(tagged)
                 try:
                     for removed in page:
                         with failures.collect():
-                            await self.store.delete(self.place.removed(name, removed.path))
+                            await self._remove(name, removed, named)
                             deleted.append(removed)
                 except BaseException:
                     holdings.forget_removed(mirror.id, deleted)
@@ -144,6 +164,16 @@ class Housekeeping(msgspec.Struct, frozen=True):
                 if not holdings.has_removed_of(mirror.id, name, beyond=len(deleted)):
                     await self._delete_removal_lists(name)  # first: after a crash, these rows lead here again
                 holdings.forget_removed(mirror.id, deleted)
+
+    async def _remove(self, name: str, removed: RemovedFile, named: RetainedSnapshots) -> None:
+        """Delete the bytes of a removed file, or move them to the tagged Snapshot that names them."""
+        path = self.place.removed(name, removed.path)
+        naming = await named.snapshot_naming(removed.path, removed.entry.sha256) if named.snapshots else None
+        if naming is None:
+            await self.store.delete(path)
+            return
+        await self._move(path, self.place.removed(naming, removed.path))
+        self.catalogue.holdings.add_removed(self.mirror.id, [msgspec.structs.replace(removed, snapshot=naming)])
 
     async def _delete_removal_lists(self, name: str) -> None:
         """Delete the records of the removed files of a Snapshot."""

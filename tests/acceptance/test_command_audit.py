@@ -1,5 +1,6 @@
 """What the command line does for a person lands in the audit log, refused or not, as what the daemon does."""
 
+import json
 import shutil
 
 import pytest
@@ -65,3 +66,22 @@ def test_what_only_looks_is_not_in_the_log(archive):
     run(store, state, "snapshots", "m")
     assert log(state) == []
     shutil.rmtree(state)
+
+
+def test_a_tag_is_set_listed_and_removed_and_each_act_is_one_entry(archive):
+    store, state, manifest, upstream, first = archive
+    run(store, state, "tag", "m", first[:12], "v1.0")
+    assert json.loads(run(store, state, "tag", "list", "m", "--json"))[0]["snapshot"] == first
+    (upstream / "new").write_bytes(b"new")
+    sync(store, state, manifest)
+    shown = json.loads(run(store, state, "snapshots", "m", "--json"))
+    assert [one["tags"] for one in shown] == [[], ["v1.0"]]
+    assert "v1.0" in run(store, state, "snapshots", "m")
+    run(store, state, "tag", "m", "v1.0", "v1.0")
+    run(store, state, "tag", "m", shown[0]["id"][:12], "v1.0", wanted=3)
+    run(store, state, "tag", "m", wanted=2)
+    run(store, state, "forget", "m", "--yes", "--files", wanted=3)
+    run(store, state, "rollback", "m", "v1.0")
+    run(store, state, "tag", "remove", "m", "v1.0")
+    run(store, state, "tag", "remove", "m", "v1.0", wanted=2)
+    assert [what for what, _, _ in log(state)] == ["tag", "tag", "tag", "rollback", "untag", "untag"]

@@ -159,3 +159,18 @@ async def test_a_mirror_of_which_a_file_failed_says_so_and_where_its_bytes_lie(h
         assert (house.store / aside.place).read_bytes() == b"changed since"
         events = await control.pass_events("sums", view.last.id)
         assert ("transfer_failed", "bad.dat", "warning") in [(e.event, e.path, e.level) for e in events]
+
+
+async def test_a_snapshot_is_tagged_while_the_daemon_runs_and_the_next_publish_keeps_the_tag(house):
+    async with house.living() as control:
+        await house.idle("scenes")
+        first = control.mirror("scenes").snapshot
+        assert (await control.tag("scenes", first[:12], "v1", "ada")).outcome == f"snapshot {first[:12]} is v1"
+        house.archive("scenes", {"a/f00.dat": b"replaced" * 100})
+        await control.sync("scenes", "ada")
+        await house.until(lambda: control.mirror("scenes").snapshot != first and house.state_of("scenes") == "idle")
+        assert {one.id: one.tags for one in await control.snapshots("scenes")}[first] == ("v1",)
+        with pytest.raises(NotFound):
+            await control.untag("scenes", "v2", "ada")
+        await control.untag("scenes", "v1", "ada")
+        assert [one.tags for one in await control.snapshots("scenes")] == [(), ()]

@@ -100,6 +100,13 @@ async def test_a_file_is_restored_and_released(api, control):
     entry = await post(api, "/api/v1/mirrors/idle/unpin?path=100.dat", AuditView)
     assert (entry.who, entry.what) == ("ops", "unpin")
     await post(api, "/api/v1/mirrors/idle/unpin?path=other", status=404)
+    entry = await post(api, f"/api/v1/mirrors/idle/tag?snapshot={digest(2)}&tag=v1", AuditView)
+    assert (entry.who, entry.what) == ("ops", "tag")
+    await post(api, "/api/v1/mirrors/idle/tag?snapshot=ffff&tag=v1", status=404)
+    await post(api, "/api/v1/mirrors/idle/tag?snapshot=0000&tag=../x", status=400)
+    entry = await post(api, "/api/v1/mirrors/idle/untag?tag=v1", AuditView)
+    assert entry.what == "untag"
+    await post(api, "/api/v1/mirrors/idle/untag?tag=v2", status=404)
     await post(api, "/api/v1/mirrors/idle/unpin", status=400)
 
 

@@ -43,6 +43,13 @@ async def forget(
         holding = await holding_of(session.store, session.catalogue, mirror, row)
         if row is None and not holding.kept:
             raise unknown_mirror(mirror)
+        if with_files and row is not None and (tags := session.catalogue.tags.all(row.id)):
+            names = [tag.name for tag in tags]
+            raise Busy(
+                message(
+                    "{mirror}: has the tags {names}: remove them first: syncd tag remove", mirror=mirror, names=names
+                )
+            )
         if not context.json:
             for line in _explained(mirror, row, holding, with_files=with_files):
                 output.print_line(line)

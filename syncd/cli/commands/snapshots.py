@@ -19,6 +19,9 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
 
     async with context.read_mirror(mirror) as (session, row):
         kept = session.catalogue.history.snapshots(row.id)
+        tags = {
+            one.id: [tag.name for tag in session.catalogue.tags.all(row.id) if tag.snapshot == one.id] for one in kept
+        }
         until = kept_until([snapshot.created for snapshot in kept], session.retention(mirror))
         if context.json:
             output.print_json(
@@ -30,14 +33,15 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
                         "bytes": snapshot.bytes,
                         "previous": snapshot.previous,
                         "current": at == 0,
-                        "kept_until": output.instant(until[at]),
+                        "kept_until": None if tags[snapshot.id] else output.instant(until[at]),
+                        "tags": tags[snapshot.id],
                     }
                     for at, snapshot in enumerate(kept)
                 ]
             )
         else:
             output.table(
-                ("", "snapshot", "created", ">files", ">bytes", "kept until"),
+                ("", "snapshot", "created", ">files", ">bytes", "kept until, or tags"),
                 (
                     (
                         "*" if at == 0 else "",
@@ -45,7 +49,7 @@ async def snapshots(context: "CommandContext", mirror: MirrorName) -> int:
                         output.instant(snapshot.created) or "",
                         f"{snapshot.files:,}",
                         output.size(snapshot.bytes),
-                        output.instant(until[at]) or "",
+                        ", ".join(tags[snapshot.id]) or output.instant(until[at]) or "",
                     )
                     for at, snapshot in enumerate(kept)
                 ),
