@@ -74,6 +74,8 @@ class StoreSettings(BaseModel):
     """S3 only: a profile of the AWS configuration."""
     addressing: Literal["auto", "virtual", "path"] = "auto"
     """S3 only: whether the bucket is part of the host name (virtual) or of the path; auto learns it from the server."""
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$")] | None = None
+    """Folders only: the group of users that may read the files of restricted mirrors, besides syncd itself."""
     parts: PartsSettings = PartsSettings()
     """S3 only: the parts in which large files are sent."""
 
@@ -84,6 +86,10 @@ class StoreSettings(BaseModel):
 
 
 def _store_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
+    if str(raw.get("url", "")).startswith("s3://") and raw.get("group") is not None:
+        yield KeyConflict(
+            "group", message("does not apply to a bucket"), message("delete it; the bucket's policy decides who reads")
+        )
     if not str(raw.get("url", "")).startswith("s3://"):
         for key in ("endpoint", "region", "profile", "addressing", "parts"):
             if raw.get(key) is not None:

@@ -118,6 +118,7 @@ from .ports import (
     Fence as Fence,
     Guard as Guard,
     Guardable as Guardable,
+    HasModes as HasModes,
     LimitsConnections as LimitsConnections,
     OpenFile as OpenFile,
     OpensFiles as OpensFiles,

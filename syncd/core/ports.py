@@ -321,6 +321,19 @@ class Guardable(Protocol):
 
 
 @runtime_checkable
+class HasModes(Protocol):
+    """Capability of a Store: files of some folders can be closed to other users of the machine."""
+
+    def use_narrow(self, prefixes: tuple[str, ...]) -> None:
+        """Let other users read nothing that is created below these prefixes from now on."""
+        ...
+
+    async def set_modes(self, prefix: str, after: str) -> str:
+        """Give the next files below a prefix the modes that hold for them now; return the last path, "" at the end."""
+        ...
+
+
+@runtime_checkable
 class CopiesFromSource(Protocol):
     """Capability of a Store: copy an object of a source inside the server, so that its bytes are not sent back."""
 

@@ -2,6 +2,13 @@ from .agreed_plan import AgreedPlan as AgreedPlan, read_plan as read_plan
 from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .catch_up import caught_up as caught_up
+from .file_modes import (
+    ModeProgress as ModeProgress,
+    is_restricted as is_restricted,
+    mode_progress as mode_progress,
+    narrow_prefixes as narrow_prefixes,
+    use_recorded_modes as use_recorded_modes,
+)
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .kept_snapshots import (
     differences as differences,

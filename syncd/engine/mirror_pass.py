@@ -20,6 +20,7 @@ from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsa
 from syncd.engine.agreed_plan import AgreedPlan
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.head_states import note_survey
+from syncd.engine.file_modes import apply_modes
 from syncd.engine.losses import AT_ONCE, approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext
@@ -79,6 +80,7 @@ class Pass:
             self.row = row = self._current_row()
             results.failed = 0  # the files that could not be moved are tried again, and counted, at the end
         await drop_unjournaled(context.store, context.catalogue, row, self.place)
+        await apply_modes(context.store, context.catalogue, context.mirror, started, context.stopping.is_set)
         planning = await make_plan(msgspec.structs.replace(context, listener=self._on_survey_event), row)
         if planning.inventory.complete:
             await require_files(context, row, planning)

@@ -24,6 +24,7 @@ from syncd.core import (
     capability,
     redacting,
 )
+from syncd.engine import use_recorded_modes
 from syncd.session.plugins import open_store
 from syncd.session.session import VERSION, Session
 from syncd.stores import Lease
@@ -86,6 +87,7 @@ async def open_session(
         held = Lease(adapter, f"syncd {VERSION}")
         if (guardable := capability(adapter, Guardable)) is not None:
             guardable.use_guard(held.guard)
+        use_recorded_modes(adapter, catalogue)
         session = Session(
             config=config,
             environ=environ,

@@ -89,7 +89,20 @@ def open_store(settings: StoreSettings, *, keep_free: int = 0, network: NetworkP
         raise ConfigError(message("store: {url}: not a store: give a folder, or s3://bucket/prefix", url=url))
     from syncd.stores import FilesystemStore  # noqa: PLC0415  as above
 
-    return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free)
+    group = group_id(settings.group) if settings.group is not None else None
+    return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free, group=group)
+
+
+def group_id(name: str) -> int:
+    """Return the number of a group of users. Raises ConfigError."""
+    import grp  # noqa: PLC0415  few stores name one
+
+    try:
+        return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise ConfigError(
+            message("store.group: {name}: there is no such group of users: create it, or name another", name=name)
+        ) from error
 
 
 def start_policy(url: str) -> Policy:

@@ -41,11 +41,12 @@ from syncd.engine import (
     Pool,
     caught_up,
     error_name,
+    is_restricted,
     roll_forward,
     unknown_mirror,
 )
 from syncd.session.manifests import parse
-from syncd.session.plugins import ONCE, open_reader, start_policy, upstream_of
+from syncd.session.plugins import ONCE, group_id, open_reader, start_policy, upstream_of
 from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import LEASE, Lease
 from syncd.streams import fetch
@@ -168,7 +169,9 @@ class Session(msgspec.Struct, frozen=True):
         if settings is not None and (settings.oauth is not None or settings.login is not None):
             return None  # this process holds the one login, which workers cannot share
         folder = os.path.abspath(where.removeprefix("file://"))  # noqa: PTH100  links in it stay as they are
-        return ProcessPool(count, upstream, folder, self.governors, self.listener)
+        is_narrow = is_restricted(mirror, self.now())
+        group = group_id(self.config.store.group) if is_narrow and self.config.store.group is not None else None
+        return ProcessPool(count, upstream, folder, self.governors, self.listener, is_narrow, group)
 
     async def identify_store(self) -> None:
         """Check the store's id; a session that may write records it. Raises Offline if it is another store."""

@@ -27,6 +27,9 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     by: str
     ceiling: int
     quarantine: int
+    is_narrow: bool = False
+    """True if other users must not read the files of the mirror; `group` may."""
+    group: int | None = None
 
 
 class TransferBatch(msgspec.Struct, frozen=True, tag=True):

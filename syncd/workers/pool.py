@@ -75,6 +75,9 @@ class ProcessPool:
     store: str
     governors: Governors
     listener: Listener
+    is_narrow: bool = False
+    """True if other users must not read the files of the mirror."""
+    group: int | None = None
     _started: asyncio.Future[_WorkerGroup] | None = None
 
     @property
@@ -102,7 +105,8 @@ class ProcessPool:
     ) -> AsyncIterator["ProcessWorkers"]:
         """See `worker_port.Pool`. If no process can be started, there are no workers, and they accept no files."""
         count = min(self.count, concurrency)
-        setup = Setup(self.upstream, self.store, place, by, concurrency // count, await room.lend(count))
+        lent = await room.lend(count)
+        setup = Setup(self.upstream, self.store, place, by, concurrency // count, lent, self.is_narrow, self.group)
         workers = ProcessWorkers(place.mirror, self.governors, self.listener, on_done)
         try:
             async with asyncio.TaskGroup() as group:

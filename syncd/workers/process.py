@@ -19,7 +19,7 @@ import uvloop
 from manifests.messages import pack
 from syncd.catalogue import Inflight
 from syncd.core import Event, PermanentError, Secrets, Step, TransferAdvanced, TransferRestarted, TransientError
-from syncd.engine import NotSmall, Quarantined, QuarantineRoom, Transfers, VerifiedFile, error_name
+from syncd.engine import NotSmall, Quarantined, QuarantineRoom, Transfers, VerifiedFile, error_name, narrow_prefixes
 from syncd.process import install
 from syncd.sources import open_upstream, opener
 from syncd.stores import FilesystemStore
@@ -84,7 +84,9 @@ class WorkerProcess:
             self._secrets.learn_credential(credential.username, credential.secret, credential.token)
         for username, password in setup.upstream.network.secrets() if setup.upstream.network is not None else ():
             self._secrets.learn_credential(username, password)
-        store = FilesystemStore(Path(setup.store), alone=True)
+        store = FilesystemStore(Path(setup.store), alone=True, group=setup.group)
+        if setup.is_narrow:
+            store.use_narrow(narrow_prefixes(setup.place.mirror, setup.place.prefix))
         source = open_upstream(setup.upstream, self._governors, on_retry=self._on_retry, on_absence=self._on_absence)
         hashing = ThreadPoolExecutor(HASHERS, thread_name_prefix="hash")
         transfers = Transfers(

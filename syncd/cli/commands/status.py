@@ -41,6 +41,9 @@ def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
             ),
         )
         for one in found:
+            if one["modes"] is not None and not one["modes"]["done"]:
+                what = "closed to" if one["modes"]["restricted"] else "opened for"
+                output.print_line(f"{one['mirror']}: its files are being {what} other users: the next pass continues")
             if one["last"].get("state") == "nothing_found":
                 output.print_line(f"nothing found: {one['last']['reason']}")
     return DONE
@@ -58,7 +61,10 @@ def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
     """Return what `--json` prints of each mirror, and its `age` in words."""
     import msgspec
 
+    from syncd.engine import mode_progress
+
     history, now = catalogue.history, time.time()
+    modes = mode_progress(catalogue)
     found = []
     for row in history.mirrors():
         count, size = _totals(catalogue, row.id)
@@ -81,6 +87,9 @@ def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
                     for one in catalogue.unsettled.files(row.id)
                 ],
                 "failures": msgspec.to_builtins(catalogue.failures.files(row.id), enc_hook=plain),
+                "modes": {"restricted": modes[row.name].is_narrow, "done": modes[row.name].is_done}
+                if row.name in modes
+                else None,
                 "age": output.ago(row.succeeded, now),
             }
         )

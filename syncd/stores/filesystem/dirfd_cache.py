@@ -72,11 +72,33 @@ class OpenFolder(OpenDescriptor):
 class DirfdCache:
     """The open folders of one store, by path; safe to use from several threads."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, group: int | None = None) -> None:
         self.root = root
+        self.group = group
+        """The group that may read narrow files; None: the group that new files have anyway."""
+        self._narrow: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._open: dict[str, OpenFolder] = {}
         self._top: OpenFolder | None = None
+
+    def use_narrow(self, prefixes: tuple[str, ...]) -> None:
+        """Let other users read nothing that is created below these prefixes from now on."""
+        self._narrow = prefixes
+
+    def is_narrow(self, path: str) -> bool:
+        """Return True if other users must not read a file, or a folder whose path ends in a slash."""
+        return bool(self._narrow) and path.startswith(self._narrow)
+
+    def create(self, name: str, flags: int, path: str, folder: OpenFolder, mode: int = 0o666) -> OpenDescriptor:
+        """Create a file in `folder`, with the mode of a file at `path`. Raises OSError."""
+        if not self.is_narrow(path):
+            return OpenDescriptor(os.open(name, flags, mode, dir_fd=folder.fd))
+        file = OpenDescriptor(os.open(name, flags, 0o600, dir_fd=folder.fd))
+        if mode != 0o600:
+            if self.group is not None:
+                os.fchown(file.fd, -1, self.group)
+            os.fchmod(file.fd, 0o640)
+        return file
 
     def top(self) -> OpenFolder:
         """Return the store's own folder; create it if it is missing."""
@@ -189,8 +211,15 @@ class DirfdCache:
             raise Unsafe(
                 message("{path}: {what}, but a folder is needed", path=path, what=self._what_is(parent, name))
             ) from error
+        is_narrow = self.is_narrow(path + "/")
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o700 if path in PRIVATE else 0o777, dir_fd=parent.fd)
+            os.mkdir(name, 0o700 if path in PRIVATE or is_narrow else 0o777, dir_fd=parent.fd)
+            if is_narrow:
+                fd = os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
+                if self.group is not None:
+                    os.fchown(fd, -1, self.group)
+                os.fchmod(fd, 0o750)
+                return fd
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent.fd)
 
     def _what_is(self, parent: OpenFolder, name: str) -> str:

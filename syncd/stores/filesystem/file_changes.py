@@ -49,21 +49,21 @@ def copy_file(
     source, name = folders.split(path)
     check_regular(os.stat(name, dir_fd=source.fd, follow_symlinks=False), path, folders.root)
     try:
-        tmp = in_tmp(folders, lambda tmp: _link(source, name, tmp, temporary))
+        tmp = in_tmp(folders, lambda tmp: _link(folders, source, name, tmp, temporary, to))
         put_in_place(folders, tmp, temporary, to, touched)
     finally:  # it remains if `to` is the same file, or after an error, which is raised
         with contextlib.suppress(OSError):
             temporaries.unlink(temporary)
 
 
-def _link(source: OpenFolder, name: str, tmp: OpenFolder, temporary: str) -> OpenFolder:
+def _link(folders: DirfdCache, source: OpenFolder, name: str, tmp: OpenFolder, temporary: str, to: str) -> OpenFolder:
     try:
         os.link(name, temporary, src_dir_fd=source.fd, dst_dir_fd=tmp.fd, follow_symlinks=False)
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}:
             raise
         original = OpenDescriptor(os.open(name, READ, dir_fd=source.fd))
-        twin = OpenDescriptor(os.open(temporary, WRITE_NEW, 0o666, dir_fd=tmp.fd))
+        twin = folders.create(temporary, WRITE_NEW, to, tmp)
         offset = 0
         while chunk := os.pread(original.fd, CHUNK, offset):
             write_all(twin.fd, chunk, offset)

@@ -69,7 +69,7 @@ class StagedFile:
         """Create the two files. Blocks."""
 
         def make(tmp: OpenFolder) -> tuple[OpenDescriptor, OpenDescriptor, OpenFolder]:
-            part = OpenDescriptor(os.open(f"{self.token}.part", _NEW, 0o666, dir_fd=tmp.fd))
+            part = self._folders.create(f"{self.token}.part", _NEW, self._path, tmp)
             return part, OpenDescriptor(os.open(f"{self.token}.log", _NEW | os.O_APPEND, 0o666, dir_fd=tmp.fd)), tmp
 
         self._part, self._log, tmp = in_tmp(self._folders, make)

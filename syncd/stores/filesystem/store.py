@@ -22,6 +22,7 @@ from typing import ParamSpec, TypeVar
 from manifests.messages import message
 from manifests.stat import Stat
 from syncd.core import Body, Busy, Changed, Guard, Offline, Page, Staged, Unsupported
+from syncd.stores.filesystem.access_modes import ModeWalk
 from syncd.stores.filesystem.dirfd_cache import PRIVATE_FILES, DirfdCache, OpenDescriptor, check_safe, translate
 from syncd.stores.filesystem.file_changes import WRITE_NEW, copy_file, delete_file, move_file, stat_file
 from syncd.stores.filesystem.hash_files import hash_file
@@ -55,15 +56,17 @@ class FilesystemStore:
         threads: int = 2,
         alone: bool = False,
         keep_free: int = 0,
+        group: int | None = None,
     ) -> None:
         """`alone` is True if the event loop does nothing but write to this store (see `SyncBatch`).
 
-        A file of unknown size never takes the last `keep_free` bytes of the file system.
+        A file of unknown size never takes the last `keep_free` bytes of the file system. `group` may read what
+        `use_narrow` closes to other users.
         """
         self._keep_free = keep_free
         self.root = os.path.abspath(root)  # noqa: PTH100  a str: this path is on every hot path
         self._clock = clock
-        self._folders = DirfdCache(self.root)
+        self._folders = DirfdCache(self.root, group)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._group = SyncBatch(self.root, self._threads, alone=alone)
         self._temporaries = TemporaryFiles(self._folders, clock)
@@ -71,6 +74,29 @@ class FilesystemStore:
     def use_guard(self, guard: Guard) -> None:
         """Call `guard` before each rename or deletion, in the thread that makes it."""
         self._group.guard = guard
+
+    def use_narrow(self, prefixes: tuple[str, ...]) -> None:
+        """Let other users read nothing that is created below these prefixes from now on."""
+        self._folders.use_narrow(prefixes)
+
+    async def set_modes(self, prefix: str, after: str) -> str:
+        """Give the next files below a prefix, after the path `after`, the modes that hold for them now.
+
+        Returns the last path, "" at the end.
+        """
+
+        def work() -> str:
+            modes, last, count = ModeWalk(self._folders), "", 0
+            if not after and prefix.endswith("/"):
+                modes.folder(prefix[:-1])  # first: nothing below it can be reached any more
+            for stat in walk(self._folders, prefix, after):
+                modes.file(stat.path, prefix.rpartition("/")[0])
+                last, count = stat.path, count + 1
+                if count == PAGE:
+                    return last
+            return ""
+
+        return await self._in_thread(prefix, work)
 
     async def list(self, prefix: str = "") -> AsyncGenerator[Stat, None]:
         """Yield every regular file below `prefix`, sorted by path."""
@@ -126,7 +152,7 @@ class FilesystemStore:
 
         def write() -> OpenDescriptor:
             mode = 0o600 if path in PRIVATE_FILES else 0o666
-            file = in_tmp(folders, lambda tmp: OpenDescriptor(os.open(name, WRITE_NEW, mode, dir_fd=tmp.fd)))
+            file = in_tmp(folders, lambda tmp: folders.create(name, WRITE_NEW, path, tmp, mode))
             write_all(file.fd, body, 0)
             found.append(os.fstat(file.fd))
             return file
