@@ -30,6 +30,7 @@ from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrup
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
+from .publications import Publications as Publications, Tombstone as Tombstone
 from .published_files import (
     CurrentFile as CurrentFile,
     PublishedFiles as PublishedFiles,

@@ -22,6 +22,7 @@ from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.pass_history import PassHistory
+from syncd.catalogue.publications import Publications
 from syncd.catalogue.published_files import PublishedFiles
 from syncd.catalogue.restorations import Restorations
 from syncd.catalogue.schema import JOINED, SCHEMA_VERSION, STEPS
@@ -71,6 +72,7 @@ class Catalogue:
         self.deferred = DeferredFiles(self.files)
         self.doubts = Doubts(self.files)
         self.unsettled = UnsettledFiles(self.files)
+        self.publications = Publications(self.database)
         self.pass_history = PassHistory(self.database, self.files)
         self.published = PublishedFiles(self.database, self.files)
 

@@ -211,6 +211,12 @@ DROP TABLE signed;
 DROP TABLE signer;
 """
 
+# Mirrors that are or were published: `ended` is when they were withdrawn. They stay for ever.
+VERSION_15 = """
+CREATE TABLE publication (
+  mirror TEXT PRIMARY KEY, since REAL NOT NULL, ended REAL, reason TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+"""
+
 JOINED = 13  # the last version with the records of all mirrors in one file
 STEPS = (
     VERSION_1,
@@ -227,5 +233,6 @@ STEPS = (
     VERSION_12,
     VERSION_13,
     VERSION_14,
+    VERSION_15,
 )
 SCHEMA_VERSION = len(STEPS)

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from manifests.access import access_of
 from manifests.messages import message
 from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
@@ -46,6 +48,7 @@ class Reloader:
         self._mark: tuple[int, int] | None = None
         self._failed_mark: tuple[int, int] | None = None
         self._seen_mark: tuple[int, int] | None = None
+        self._has_noted_publications = False
 
     async def start(self) -> None:
         """Declare the stored copies, then the manifests."""
@@ -71,6 +74,8 @@ class Reloader:
             return
         vanished = self.manifests.vanished
         self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
+        if not self._has_noted_publications and self.manifests.files:
+            self._note_publications()  # what was withdrawn while no daemon ran
         if self.manifests.vanished and not vanished:
             folders = ", ".join(str(path) for path in self.manifests.paths)
             what = f"{folders}: no manifest found: is it mounted? All stay in force; send SIGHUP to withdraw them"
@@ -80,6 +85,7 @@ class Reloader:
         if not changes:
             return
         self.declare()
+        self._note_publications()
         for declared in changes.withdrawn:
             self.registry.on_event(ManifestWithdrawn(declared.mirror.name, declared.file))
         for declared in changes.accepted:
@@ -90,6 +96,21 @@ class Reloader:
             in_force = any(one.file == file.name for one in self.manifests.in_force.values())
             self.registry.on_event(ManifestRejected(file.declared_name, file.name, problems, in_force))
         self.registry.wake.set()
+
+    def _note_publications(self) -> None:
+        """Record which mirrors are published; one that no longer is leaves a tombstone."""
+        self._has_noted_publications = True
+        publications, now = self.session.catalogue.publications, self.deps.now()
+        in_force = {declared.mirror.name: declared.mirror for declared in self.manifests.in_force.values()}
+        unsettled = {file.declared_name for file in self.manifests.files.values()} - in_force.keys()
+        for name, mirror in in_force.items():
+            if access_of(mirror, datetime.fromtimestamp(now, UTC)) != "private":
+                publications.begin(name, now)
+        for name in publications.public().keys() - unsettled:  # a manifest with errors withdraws nothing
+            if name not in in_force:
+                publications.end(name, now, "withdrawn")
+            elif access_of(in_force[name], datetime.fromtimestamp(now, UTC)) == "private":
+                publications.end(name, now, "private")
 
     def declare(self) -> None:
         """Tell the registry which manifests are in force, and which are rejected."""

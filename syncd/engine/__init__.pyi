@@ -27,8 +27,6 @@ from .publish_origins import read_origins as read_origins
 from .publish_sums import checksum_command as checksum_command, sums_lines as sums_lines
 from .quarantine import REASON as REASON, Quarantined as Quarantined, QuarantineRoom as QuarantineRoom
 from .rebuild_catalogue import REBUILDING as REBUILDING, needs_rebuild as needs_rebuild, rebuild as rebuild
-from .restore import Restoration as Restoration, unknown_mirror as unknown_mirror, unknown_snapshot as unknown_snapshot
-from .rebuild_catalogue import needs_rebuild as needs_rebuild, rebuild as rebuild
 from .restore import (
     Restoration as Restoration,
     find_snapshot as find_snapshot,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
     from syncd.config import Config
     from syncd.engine import Holding
+    from syncd.session import Session
 
 
 @command("syncd forget old-name --files")
@@ -57,8 +58,12 @@ async def forget(
         if is_asked and not await to_thread(typer.confirm, f"Forget {mirror}?"):
             return INTERRUPTED
         what = "forget --files" if with_files else "forget"
+        was_public = _is_published(session, mirror)
         with audited(session, mirror, what) as act:
             await forget_mirror(session.store, session.catalogue, mirror, row, files=with_files)
+            if was_public:
+                session.catalogue.publications.begin(mirror, session.now())
+            session.catalogue.publications.end(mirror, session.now(), "forgotten")
             act.outcome = outcome = (
                 message("forgotten, and {n} files deleted", n=holding.files)
                 if with_files
@@ -77,6 +82,19 @@ async def forget(
         else:
             output.print_line(f"{mirror}: {outcome}")
         return DONE
+
+
+def _is_published(session: "Session", mirror: str) -> bool:
+    """Return True if a mirror is published by the manifest of its last pass, and no daemon has withdrawn it."""
+    from syncd.core import ConfigError, NotFound
+
+    publications = session.catalogue.publications
+    if mirror in {one.mirror for one in publications.tombstones()}:
+        return False
+    try:
+        return session.manifest(mirror).publish is not None
+    except (NotFound, ConfigError):  # it never had a pass, or its manifest is of an older syncd
+        return mirror in publications.public()
 
 
 def _explained(mirror: str, row: "MirrorRow | None", holding: "Holding", *, with_files: bool) -> list[str]:
