@@ -19,8 +19,8 @@ from syncd.catalogue import MirrorRow
 from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
 from syncd.engine.agreed_plan import AgreedPlan
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
-from syncd.engine.head_states import note_survey
 from syncd.engine.file_modes import apply_modes
+from syncd.engine.head_states import note_survey
 from syncd.engine.losses import AT_ONCE, approved_deletions, evaluate_losses
 from syncd.engine.nothing_found import require_files
 from syncd.engine.pass_context import PassContext

@@ -127,9 +127,9 @@ class Housekeeping(msgspec.Struct, frozen=True):
             await self.store.delete(place.version(version.snapshot, version.path))
             holdings.forget_version(self.mirror.id, version)
         elif naming in tagged:
-            await self._move(place.version(version.snapshot, version.path), place.version(naming, version.path))
             moved = msgspec.structs.replace(version, snapshot=naming)
-            holdings.add_versions(self.mirror.id, [moved], self.now())
+            holdings.add_versions(self.mirror.id, [moved], self.now())  # first: a reader looks at both places
+            await self._move(place.version(version.snapshot, version.path), place.version(naming, version.path))
             holdings.forget_version(self.mirror.id, version)
 
     async def _move(self, path: str, to: str) -> None:
@@ -172,8 +172,8 @@ class Housekeeping(msgspec.Struct, frozen=True):
         if naming is None:
             await self.store.delete(path)
             return
-        await self._move(path, self.place.removed(naming, removed.path))
         self.catalogue.holdings.add_removed(self.mirror.id, [msgspec.structs.replace(removed, snapshot=naming)])
+        await self._move(path, self.place.removed(naming, removed.path))
 
     async def _delete_removal_lists(self, name: str) -> None:
         """Delete the records of the removed files of a Snapshot."""
