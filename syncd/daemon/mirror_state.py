@@ -171,4 +171,5 @@ def past_of(row: MirrorRow, passes: list[PassView], settles: float | None = None
         cut=cut,
         settles=settles,
         looks=looks,
+        found_none=last.outcome == "nothing_found",
     )

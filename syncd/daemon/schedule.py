@@ -5,7 +5,7 @@ Rules:
    computes them again after the wall clock steps.
 2. Missed passes are caught up by one pass: the due time counts from the last pass.
 3. After failed passes the next due time follows an exponential backoff instead of the schedule, whether that is sooner
-   or later. After an incomplete pass it is the sooner of the backoff and the schedule.
+   or later. After an incomplete pass, or one that found no file, it is the sooner of the backoff and the schedule.
    After one that left files which upstream may still be writing, it is when they may be complete, if that is sooner.
 4. Mirrors with equal intervals are spread: each is due up to a twentieth of its interval early, derived from its name.
 """
@@ -42,7 +42,7 @@ class Past:
     `began` and `ended` are those of the last pass. `failures` counts the latest failed passes, `partial` the latest
     incomplete ones in a row. `denied` is True if time alone is unlikely to cure the last failure, `cut` if the last
     pass was stopped or killed before its end. `settles` is when files that wait may be complete, `looks` counts the
-    latest passes in a row that left some.
+    latest passes in a row that left some. `found_none` is True if upstream answered the last pass, and listed no file.
     """
 
     began: float | None = None
@@ -53,6 +53,7 @@ class Past:
     cut: bool = False
     settles: float | None = None
     looks: int = 0
+    found_none: bool = False
 
 
 def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | None] | None = None) -> float | None:
@@ -63,7 +64,9 @@ def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | 
     if past.cut:
         return now
     if past.failures and past.began is not None:
-        return _retry(past, now)
+        again = _retry(past, now)
+        planned = _by_schedule(mirror, past, now, completed) if past.found_none else None
+        return again if planned is None else min(planned, again)
     planned = _by_schedule(mirror, past, now, completed)
     look = _next_look(past, now)
     return look if planned is None or (look is not None and look < planned) else planned

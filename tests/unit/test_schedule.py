@@ -107,6 +107,13 @@ def test_a_dense_schedule_backs_off_too():
     assert next_due(every("1m"), Past(began=NOW - 60, ended=NOW, failures=4), NOW) == NOW + 8 * FIRST_RETRY
 
 
+def test_a_source_that_answered_and_listed_no_file_is_asked_again_by_its_schedule():
+    empty = Past(began=NOW - 60, ended=NOW, failures=4, denied=True, found_none=True)
+    assert NOW - 60 < next_due(every("1m"), empty, NOW) <= NOW
+    assert next_due(every("1d"), empty, NOW) == NOW + 8 * FIRST_RETRY
+    assert due(mirror(), empty, NOW) == NOW + 8 * FIRST_RETRY
+
+
 @given(st.integers(1, 100), st.integers(1, 1000))
 def test_what_failed_in_part_is_tried_again_sooner_but_never_later_than_planned(partial, hours):
     declared = every(f"{hours}h")
