@@ -1,8 +1,9 @@
 """What a file's stamp proves: a version or time whose clock is coarse does not show two changes within one tick. Pure.
 
 A version tells its own resolution. `listed:` is the text of a listing: it shows seconds, minutes or only days, and
-mostly no time zone. `modified:` and the usual ETags of nginx are made of whole seconds. Other ETags, and names of
-contents (`sha256:`, `git:`), have none: they change with the bytes.
+mostly no time zone. A time without a version is one of seconds, or of a day if it is midnight. `modified:` and the
+usual ETags of nginx are made of whole seconds. Other ETags, and names of contents (`sha256:`, `git:`), have none: they
+change with the bytes.
 """
 
 import email.utils
@@ -76,6 +77,11 @@ def names_content(version: str | None) -> bool:
     return version is not None and version.startswith(("sha256:", "git:"))
 
 
+def shows_only_a_day(stat: Stat) -> bool:
+    """Return True if a time stands alone and has no clock: catalogues that give dates mean all of the day by it."""
+    return stat.version is None and stat.modified is not None and stat.modified % DAY == 0.0
+
+
 def is_validator(version: str | None) -> bool:
     """Return True if a version is one that an answer carries: an ETag, or `modified:` with its time and size."""
     return version is not None and version.startswith(('"', MODIFIED))
@@ -135,7 +141,9 @@ def _is_proved(listed: Stat) -> bool:
 
 
 def _tick(listed: Stat) -> float:
-    return SECOND if listed.version is None else resolution(listed.version)
+    if listed.version is None:
+        return DAY if shows_only_a_day(listed) else SECOND
+    return resolution(listed.version)
 
 
 def _is_young(age: float, resolution: float) -> bool:

@@ -1,6 +1,6 @@
 from .arrow import orc_batches as orc_batches, parquet_batches as parquet_batches
 from .buckets import refuse_bucket as refuse_bucket
-from .checksum_lists import ListPath as ListPath, listing as listing, own as own
+from .checksum_lists import ListPath as ListPath, is_own as is_own, listing as listing, own as own
 from .completeness import (
     CompletenessProof as CompletenessProof,
     PageChain as PageChain,

@@ -41,6 +41,11 @@ def own(document: Document, path: str) -> Stat:
     return Stat(path, length, version=f"sha256:{whole.hexdigest()}")
 
 
+def is_own(stat: Stat) -> bool:
+    """Return True for the Stat of a list or description that a survey has read."""
+    return stat.version is not None and stat.version.startswith("sha256:") and not stat.digests
+
+
 def listing(document: Document) -> Iterator[Stat]:
     """Yield the files in the answer to a LIST: the transport's own listing, with whole keys as paths."""
     for line in document.lines():

@@ -13,6 +13,7 @@ from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
 from syncd.core import PermanentError, TransientError
 from syncd.engine.build_plan import begin_survey, collect_listing
+from syncd.engine.found_files import count_lists
 from syncd.engine.inventory import Inventory
 from syncd.engine.pass_context import PassContext
 
@@ -50,6 +51,7 @@ async def ask_source(context: PassContext, row: MirrorRow, *, seconds: float = M
     except TimeoutError:
         answer.is_bounded = True
     answer.files = context.catalogue.claims.claimed(row.id)
+    answer.files -= count_lists(context, row, answer.files)
     answer.documents = inventory.documents
     answer.is_bounded |= answer.files > most or answer.documents >= MAX_DOCUMENTS
     # what ends the survey at a bound is listed as a failure, too

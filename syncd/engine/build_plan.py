@@ -31,6 +31,7 @@ from syncd.core import (
 )
 from syncd.engine.asking import ask_upstream
 from syncd.engine.followed_node import FollowedNode
+from syncd.engine.found_files import count_lists
 from syncd.engine.held_content import plan_copies
 from syncd.engine.inventory import Inventory
 from syncd.engine.losses import evaluate_plan
@@ -97,6 +98,7 @@ async def _make_plan(context: PassContext, row: MirrorRow, *, elsewhere: bool = 
         cursor = cursor_of(context, row).resumable() if not elsewhere else None
         inventory = await _read(context, row, survey, cursor.value if cursor is not None else "")
         planning = await _plan_claims(context, row, survey, inventory, elsewhere=elsewhere)
+        planning.counts.lists = count_lists(context, row, planning.counts.found)
     counts = planning.counts
     _report_unmatched(context, survey, planning.inventory)
     if elsewhere:

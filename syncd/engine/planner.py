@@ -37,7 +37,7 @@ class Counts(msgspec.Struct):
     """The numbers of files and of known bytes in a Plan; mutable while it is made.
 
     `copy` of the fetched and replaced files are copies of held content; `moved` of the removed files are held on under
-    other names.
+    other names. `lists` are lists and descriptions, if upstream has nothing else.
     """
 
     fetch: int = 0
@@ -56,11 +56,12 @@ class Counts(msgspec.Struct):
     copy: int = 0
     copy_bytes: int = 0
     moved: int = 0
+    lists: int = 0
 
     @property
     def found(self) -> int:
         """Files that upstream lists, refused ones too."""
-        return self.fetch + self.replace + self.keep + self.refuse + self.hold + self.ask + self.wait
+        return self.fetch + self.replace + self.keep + self.refuse + self.hold + self.ask + self.wait - self.lists
 
     @property
     def bytes(self) -> int:

@@ -28,6 +28,7 @@ from manifests.reading import (
     Selected,
 )
 from manifests.snapshot import Entry
+from manifests.stamps import shows_only_a_day
 from manifests.stat import Promise, Stat
 from syncd.core import (
     LOCAL_FAILURES,
@@ -253,7 +254,7 @@ class SurveyRun:
             self.is_answered = True
             if wants(one.path):
                 files += 1
-                stats.append(one)
+                stats.append(one if one.size is not None else _without_day(one))
             if one.urls and is_signed(one.urls[0]):
                 signed.append((one.path, document.asked))
         self.inventory.files += files
@@ -297,6 +298,7 @@ class SurveyRun:
         if not self.survey.wants(stat.path):
             return
         self.inventory.files += 1
+        stat = _without_day(stat)
         if self.changes is None:
             self.unwritten.stats.append(stat)
             return
@@ -332,6 +334,13 @@ class SurveyRun:
             self.known += survey.frontier.add(mirror, unwritten.follows)
         if unwritten.done:
             survey.frontier.mark_read(mirror, unwritten.done, survey.now(), self.inventory.mark)
+
+
+def _without_day(stat: Stat) -> Stat:
+    """Return the claim without a time that shows only a day, if nothing else would show a change on that day."""
+    if stat.size is not None or stat.digests or not shows_only_a_day(stat):
+        return stat
+    return msgspec.structs.replace(stat, modified=None)
 
 
 def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:

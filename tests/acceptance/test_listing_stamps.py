@@ -1,5 +1,7 @@
 """What a listing's stamp may claim: a young one proves nothing, and a changed one is a reason to ask."""
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 
@@ -64,6 +66,43 @@ async def test_a_date_without_clock_and_exact_size_is_no_version(tmp_path):
         assert (result.replaced, listed.natural()["f3"]) == (1, b"z" * 100)
         result = await listed.run()
         assert (result.bytes, listed.site.names()) == (0, [f"f{n}" for n in range(4)])
+
+
+def in_sitemap(site, *, day, size):
+    """Let the site have a sitemap of its files that shows only the day of each, and its size if `size`."""
+    length = '<rs:md length="100"/>' if size else ""
+    rows = "".join(
+        f"<url><loc>{name}</loc><lastmod>{day}</lastmod>{length}</url>" for name in site.files if name[0] == "f"
+    )
+    names = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:rs="http://www.openarchives.org/rs/terms/"'
+    site.files["sitemap.xml"] = SiteFile(f"<urlset {names}>{rows}</urlset>".encode())
+
+
+async def test_the_date_of_a_catalogue_without_a_size_is_no_version(tmp_path):
+    listed = Listed(tmp_path, site(), reader="resourcesync", start="sitemap.xml", include=["f*"])
+    in_sitemap(listed.site, day="2020-09-13", size=False)
+    async with listed.serving():
+        await listed.run()
+        listed.site.files["f3"].content, listed.site.files["f3"].etag = b"z" * 100, '"z"'
+        result = await listed.run()
+        assert (result.replaced, listed.natural()["f3"]) == (1, b"z" * 100)
+        assert (await listed.run()).bytes == 0
+
+
+async def test_the_date_of_a_catalogue_proves_a_file_that_is_older_than_that_day(tmp_path):
+    listed = Listed(tmp_path, site(), reader="resourcesync", start="sitemap.xml", include=["f*"])
+    in_sitemap(listed.site, day=datetime.fromtimestamp(listed.now, UTC).date(), size=True)
+    async with listed.serving():
+        for file in listed.site.files.values():
+            file.modified = listed.now
+        await listed.run()
+        listed.site.files["f2"].content, listed.site.files["f2"].etag = b"y" * 100, '"y"'
+        result = await listed.run()
+        assert (result.replaced, listed.natural()["f2"]) == (1, b"y" * 100)
+        listed.now += 2 * 86_400.0
+        await listed.run()
+        await listed.run()
+        assert listed.site.names() == ["sitemap.xml"]
 
 
 @pytest.mark.parametrize("stamp", ["%d-%b-%Y %H:%M", "%Y-%m-%d %H:%M"])

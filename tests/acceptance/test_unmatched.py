@@ -97,6 +97,32 @@ def test_a_set_of_globs_that_matches_nothing_at_all_is_nothing_found_and_names_t
     assert "'*.nx' matches nothing" in " ".join(err.split())
 
 
+DESCRIPTIONS: dict[str, tuple[dict[str, object], str, str]] = {
+    "croissant": ({}, "croissant.json", '{"@type": "sc:Dataset", "distribution": []}'),
+    "datapackage": ({}, "datapackage.json", '{"name": "x", "resources": []}'),
+    "hashdeep": ({"lists": ["list"]}, "list", "%%%% HASHDEEP-1.0\n%%%% size,sha256,filename\n##\n"),
+    "table": ({"tables": ["t.tsv"], "address": "path"}, "t.tsv", "path\tmd5\n"),
+}
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("reader", DESCRIPTIONS)
+def test_a_description_that_names_no_file_is_no_file(tmp_path, reader):
+    options, name, text = DESCRIPTIONS[reader]
+    upstream = tmp_path / "www"
+    upstream.mkdir()
+    (upstream / name).write_text(text)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        json.dumps({"mirror": "m", "source": {"url": f"file://{upstream}/", "reader": reader, **options}})
+    )
+    process = start(Folder(tmp_path / "store"), tmp_path / "state", "sync", manifest, stderr=subprocess.PIPE)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "no file was found" in " ".join(err.split())) == (GUARDED, True)
+    assert not (tmp_path / "store" / "m").exists()
+    assert "0 files" in check(manifest, "--ask", wanted=GUARDED)
+
+
 # -- check --ask ------------------------------------------------------------------------------------------------------
 
 
