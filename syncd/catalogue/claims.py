@@ -304,10 +304,14 @@ class Claims(MirrorPart):
         )
         return int(row[0]) + sum(sum(size <= most for size in page.sizes) for _, page in self._pages(mirror))
 
-    def bytes_to_move(self, mirror: int) -> int:
-        """Return the bytes to transfer, as far as sizes are known."""
+    def bytes_to_move(self, mirror: int, most: int | None = None) -> int:
+        """Return the bytes to transfer, as far as sizes are known; without the files larger than `most`."""
+        if most is not None:
+            self._unfold(mirror, lambda page: max(page.sizes, default=0) > most)
         row = self._of(mirror).one(
-            "SELECT total(size) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace')", (mirror,)
+            "SELECT total(size) FROM scratch.todo WHERE mirror=? AND action IN ('fetch', 'replace') "
+            "AND size <= coalesce(?, size)",
+            (mirror, most),
         )
         return int(row[0]) + self._new(mirror)[1]
 

@@ -237,7 +237,10 @@ class PassTransfers:
         """Raise NoSpace before the first byte if the plan cannot fit."""
         context = self.context
         free = await (context.free or context.store.free)()
-        wanted = context.catalogue.claims.bytes_to_move(self.row.id)
+        claims = context.catalogue.claims
+        wanted = claims.bytes_to_move(self.row.id)
+        if free is not None and wanted * (1 + RESERVE) > free:
+            wanted = claims.bytes_to_move(self.row.id, context.mirror.source.limits.max_file)  # larger ones fail alone
         if free is not None and wanted * (1 + RESERVE) > free:
             raise NoSpace(
                 message(

@@ -8,13 +8,14 @@ import pytest
 from manifests.model import load_mirror
 from syncd.catalogue import Catalogue
 from syncd.catalogue.deferred_files import FACTOR, FIRST, MOST, fingerprint
-from syncd.core import TooLarge
+from syncd.core import TooLarge, TransferFailed
 from syncd.engine import pass_transfers, survey_scope
 from syncd.engine.build_plan import list_upstream
 from syncd.engine.quarantine_bounds import quarantine_limit
 from syncd.engine.write_document import PIECE, write_document
 from syncd.stores.filesystem.staged_file import ENDLESS
 from syncd.stores.filesystem.store import FilesystemStore
+from tests.acceptance.listed_site import Listed, ListedSite, SiteFile
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
@@ -71,6 +72,16 @@ async def test_a_file_announced_larger_than_max_file_is_not_downloaded(tmp_path)
         assert (await mirroring.run()).failed == 1
         assert (await mirroring.reasons())["large"].error == "TooLarge"
         await mirroring.close()
+
+
+async def test_a_file_listed_larger_than_max_file_takes_no_room_from_the_others(tmp_path):
+    """The default is 1 TiB; a listing can claim more than any disk has."""
+    site = ListedSite({"a": SiteFile(b"a"), "large": SiteFile(b"x", listed_size=2 << 40)})
+    listed = Listed(tmp_path, site)
+    async with listed.serving():
+        result = await listed.run()
+        assert (result.fetched, result.failed, listed.natural()) == (1, 1, {"a": b"a"})
+        assert [event.error for event in listed.events if isinstance(event, TransferFailed)] == ["TooLarge"]
 
 
 async def test_a_body_without_end_leaves_the_space_that_is_kept_free(tmp_path):

@@ -390,6 +390,8 @@ def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
         claims.add_steps(3, [Step("fetch", "unknown", "new upstream", Stat("unknown"))])
         assert claims.count_small(3, 2) == 1
         assert claims.bytes_to_move(1) == 10
+        assert claims.bytes_to_move(2, most=2) == 3
+        assert claims.bytes_to_move(2, most=3) == claims.bytes_to_move(2) == 6
         assert [step.stat for step in claims.steps(1, "fetch")] == [*page, Stat("d", 4)]
         assert sorted(claims.held_paths(1)) == [(path, 0) for path in "abcd"]
         claims.refuse(1, [("b", "differs from 'a'"), ("d", "no")])
