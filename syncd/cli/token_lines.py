@@ -4,14 +4,16 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from manifests.messages import message
+from manifests.model import Mirror, load_mirror
 from syncd.cli import output
-from syncd.config import Config, Token
+from syncd.config import Config, Token, read_text_file
 from syncd.core import ConfigError
 from syncd.process import DONE, USAGE
 
@@ -69,6 +71,38 @@ def revoke_token(path: Path | None, load: Callable[[], Config], name: str, *, js
     else:
         output.print_line(f"{name}: revoked in {path}; a running daemon follows within seconds")
     return DONE
+
+
+def accept_terms(config: Config, name: str, mirror: str, *, json: bool) -> int:
+    """Record that the owner of a token accepted the terms of a mirror, as its manifest has them now."""
+    from syncd.api import AcceptedTerms  # noqa: PLC0415  only this needs it
+
+    if not any(one.name == name for one in config.tokens):
+        sys.stderr.write(f"syncd: {name}: no such token: syncd token list shows them\n")
+        return USAGE
+    declared = _declared(config, mirror)
+    if declared is None or declared.publish is None or not declared.publish.terms_version:
+        sys.stderr.write(f"syncd: {mirror}: no manifest of the configuration publishes it with terms\n")
+        return USAGE
+    version = declared.publish.terms_version
+    AcceptedTerms(config.state).accept(name, mirror, version, time.time())
+    if json:
+        output.print_json({"name": name, "mirror": mirror, "terms": version})
+    else:
+        output.print_line(f"{name}: the terms of {mirror} are accepted (version {version})")
+    return DONE
+
+
+def _declared(config: Config, mirror: str) -> Mirror | None:
+    """Return the mirror that a manifest of the configuration declares. Raises ManifestError for an invalid one."""
+    from syncd.daemon import ManifestFile, manifest_files  # noqa: PLC0415  only this needs it
+
+    for path in config.manifests:
+        for file in manifest_files(path) if path.is_dir() else [path]:
+            text = read_text_file(file)
+            if ManifestFile(str(file), text=text.decode(errors="replace")).declared_name == mirror:
+                return load_mirror(text, str(file))
+    return None
 
 
 def _mark(path: Path, load: Callable[[], Config], number: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from manifests.access import ANYONE, Caller
-from syncd.api import HttpError, Tokens, UrlKeys, UrlRefused, verify_url
+from syncd.api import AcceptedTerms, HttpError, Tokens, UrlKeys, UrlRefused, verify_url
 from syncd.config import ServeSettings, Token
 from syncd.face.answers import Reject
 from syncd.face.asked import Asked
@@ -17,8 +17,8 @@ class Callers:
     """The tokens of a node, and what each may take in a second."""
 
     def __init__(self, tokens: Tokens, state: Path, settings: ServeSettings) -> None:
-        """`state` is the folder with the keys of signed links."""
-        self._tokens, self._keys = tokens, UrlKeys(state)
+        """`state` is the folder with the keys of signed links, and with the acceptances of terms."""
+        self._tokens, self._keys, self._terms = tokens, UrlKeys(state), AcceptedTerms(state)
         self._host = urlsplit(settings.url).netloc
         self._buckets: dict[str, tuple[int, TokenBucket]] = {}
 
@@ -56,7 +56,8 @@ class Callers:
         self._know(asked, token)
 
     def _know(self, asked: Asked, token: Token) -> None:
-        asked.caller = Caller(token.name, token.role, token.mirrors, frozenset(), token.ends)
+        accepted = self._terms.versions(token.name)
+        asked.caller = Caller(token.name, token.role, token.mirrors, accepted, token.ends)
         if token.rate is None:
             return
         known = self._buckets.get(token.name)

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from manifests.model import load_mirror
+from syncd.api import AcceptedTerms
 from syncd.api.auth.tokens import Tokens
 from syncd.cli.app import app
 from syncd.config.load import load_config
@@ -111,3 +113,20 @@ def test_a_revoked_token_stays_in_the_file_marked_and_nothing_else_changes(tmp_p
     assert [line.split()[2] for line in told.splitlines() if line.startswith(name)] == ["revoked"]
     assert "a" * 64 not in told
     assert "no such token" in make("revoke", "bob", "--config", str(file), wanted=2).stderr
+
+
+def test_an_acceptance_is_of_the_terms_that_the_manifest_has_now(tmp_path):
+    folder, file = tmp_path / "manifests.d", tmp_path / "syncd.yaml"
+    folder.mkdir()
+    (tmp_path / "state").mkdir()
+    manifest = folder / "m.yaml"
+    text = "mirror: m\nsource: {url: 'https://h/', reader: autoindex}\npublish: {access: registered, terms: {en: %s}}\n"
+    manifest.write_text(text % "Cite us")
+    file.write_text(f"manifests: [./manifests.d]\nstate: ./state\n{TWO % ('a' * 64, 'b' * 64)}")
+    make("accept", "uni", "m", "--config", str(file))
+    publish = load_mirror(text % "Cite us", "m").publish
+    other = load_mirror(text % "Pay us", "m").publish
+    assert AcceptedTerms(tmp_path / "state").versions("uni") == {publish.terms_version}
+    assert other.terms_version != publish.terms_version
+    assert "no such token" in make("accept", "bob", "m", "--config", str(file), wanted=2).stderr
+    assert "publishes it with terms" in make("accept", "uni", "n", "--config", str(file), wanted=2).stderr

@@ -20,8 +20,11 @@ ROLE = (
 
 @plain_command("syncd token anna --role operator")
 def token(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, for the audit log; or list, or revoke.")],
-    revoked: Annotated[str, typer.Argument(metavar="NAME", help="After revoke: whose token ends.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Whose it is, for the audit log; or list, revoke or accept.")
+    ],
+    whose: Annotated[str, typer.Argument(metavar="NAME", help="After revoke and accept: whose token.")] = "",
+    mirror: Annotated[str, typer.Argument(metavar="MIRROR", help="After accept: whose terms were accepted.")] = "",
     role: Annotated[str, typer.Option(metavar="ROLE", help=ROLE)] = "reader",
     mirrors: Annotated[
         list[str] | None,
@@ -39,19 +42,27 @@ def token(
     config: Annotated[Path | None, typer.Option(metavar="FILE", help=CONFIG)] = None,
     json: Json = False,
 ) -> int:
-    """Create a token, and print it, this once, with its line for syncd.yaml. Or list the tokens, or revoke one."""
-    from syncd.cli.token_lines import list_tokens, revoke_token
+    """Create a token, and print it, this once, with its line for syncd.yaml.
+
+    Or list the tokens, revoke one, or record that its owner accepted the terms of a mirror.
+    """
+    from syncd.cli.token_lines import accept_terms, list_tokens, revoke_token
     from syncd.process import USAGE
 
     def load() -> "Config":
         return shared_options(config=config_file(config))
 
-    if name == "list" and not revoked:
+    if name == "list" and not whose:
         return list_tokens(load(), json=json)
-    if name == "revoke" and revoked:
-        return revoke_token(config_file(config), load, revoked, json=json)
-    if revoked or name in {"list", "revoke"}:
-        sys.stderr.write("syncd: write syncd token NAME, syncd token list or syncd token revoke NAME\n")
+    if name == "revoke" and whose and not mirror:
+        return revoke_token(config_file(config), load, whose, json=json)
+    if name == "accept" and whose and mirror:
+        return accept_terms(load(), whose, mirror, json=json)
+    if whose or name in {"list", "revoke", "accept"}:
+        sys.stderr.write(
+            "syncd: write syncd token NAME, syncd token list, syncd token revoke NAME or "
+            "syncd token accept NAME MIRROR\n"
+        )
         return USAGE
     given = {
         "name": name, "role": role, "mirrors": [one for several in mirrors or () for one in several.split(",")],
