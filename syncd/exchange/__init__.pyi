@@ -1,4 +1,13 @@
-from . import dcat as dcat, feeds as feeds, oai as oai, schema_org as schema_org
+from . import (
+    dcat as dcat,
+    feeds as feeds,
+    iso19139 as iso19139,
+    metalink as metalink,
+    oai as oai,
+    resourcesync as resourcesync,
+    schema_org as schema_org,
+    sitemap as sitemap,
+)
 from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
 from .key_rotation import (
     begin_chain as begin_chain,
@@ -25,3 +34,4 @@ from .publication import (
     PublishedVersion as PublishedVersion,
     version_of as version_of,
 )
+from .resourcesync import PublishedChange as PublishedChange

@@ -9,6 +9,10 @@ read it, leaves out what `publish.to` does not name, and answers 503 where a lis
 * `oai.answer(node, arguments, entries, now)`: `/oai`; arguments are the pairs of the query or of the form, in their
   order, entries those of `entry_of(held, stamp)` and tombstones `OaiEntry(name, stamp, sets)`, sorted by `key`
 * `feeds.node_atom(node, publications)`: `/feed.atom`
+* `resourcesync.source_description(publications)`: `/.well-known/resourcesync`; for each mirror
+  `full_list(held, files, part)` with the files in order, and `change_list(held, changes, since, until)`
+* `sitemap.sitemap(node, publications)`; `sitemap.folder_listing(title, files)`: `/waf/`, whose files are
+  `iso19139.iso19139(held)`; `metalink.metalink(held, file)`: `/mirrors/<m>/snapshots/<id>/meta4/<path>`
 * `dcat.catalogue(node, publications, kind="jsonld"|"ttl"|"rdf", page=1)`: `/catalogue.<kind>?page=`;
   `dcat.pages(publications)`, and the media type in `dcat.WRITERS[kind][0]`
 
@@ -21,10 +25,15 @@ from dataclasses import dataclass
 
 from syncd.exchange import dcat, schema_org
 from syncd.exchange.citation import bibtex
+from syncd.exchange.croissant import croissant
 from syncd.exchange.datacite import datacite
 from syncd.exchange.feeds import atom, json_feed
+from syncd.exchange.gbt30523 import gbt30523
+from syncd.exchange.iso19139 import iso19139
 from syncd.exchange.markup import json_document
 from syncd.exchange.publication import Publication
+from syncd.exchange.resourcesync import capability_list
+from syncd.exchange.ro_crate import ro_crate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +59,10 @@ DOCUMENTS: Mapping[str, DocumentFormat] = {
     "feed.json": DocumentFormat("application/feed+json", json_feed, "events"),
     "citation.bib": DocumentFormat("application/x-bibtex; charset=utf-8", bibtex),
     "datacite.xml": DocumentFormat("application/vnd.datacite.datacite+xml", datacite),
+    "croissant.json": DocumentFormat("application/ld+json", croissant, "croissant"),
+    "ro-crate-metadata.json": DocumentFormat("application/ld+json", ro_crate),
+    "capabilitylist.xml": DocumentFormat("application/xml", capability_list, "events"),
+    "iso19139.xml": DocumentFormat("application/xml", iso19139, "catalogue"),
+    "gbt30523.xml": DocumentFormat("application/xml", gbt30523, "catalogue"),
 }
 """By the name below the mirror's address."""

@@ -170,6 +170,10 @@ class Publication:
         """Return the immutable address of one file of a version."""
         return self.snapshot_url(f"files/{quote(path, safe=f'/{_IN_PATH}')}", version)
 
+    def latest_url(self, path: str) -> str:
+        """Return the address of a file of whatever version is current, which leads to its immutable one."""
+        return self.view(f"latest/{quote(path, safe=f'/{_IN_PATH}')}")
+
     @property
     def summary(self) -> str:
         """Return the facts of the copy in two sentences, for formats that must have a description."""
