@@ -7,8 +7,11 @@ from . import (
     resourcesync as resourcesync,
     schema_org as schema_org,
     sitemap as sitemap,
+    stac as stac,
 )
+from .exports import EXPORTS as EXPORTS
 from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
+from .from_manifest import public_address as public_address, publication_of as publication_of
 from .key_rotation import (
     begin_chain as begin_chain,
     chain_text as chain_text,
@@ -22,6 +25,11 @@ from .keys import (
     write_secret_key as write_secret_key,
 )
 from .licences import Licence as Licence, licence_of as licence_of
+from .listed_mirrors import (
+    ListedMirror as ListedMirror,
+    entries_of as entries_of,
+    update_listed as update_listed,
+)
 from .markup import json_document as json_document, json_in_html as json_in_html
 from .oai_entries import OaiEntry as OaiEntry, entry_of as entry_of
 from .publication import (

@@ -1,13 +1,17 @@
 """The table of the outward formats: a new one is a module and a line here.
 
-The model is `Publication`: one published mirror, with its `Node` and its history of `PublishedVersion`. A format takes
-it and returns bytes or a JSON tree; it reads no file, asks no clock and no request. The caller decides first who may
-read it, leaves out what `publish.to` does not name, and answers 503 where a list may be short.
+The model is `Publication`: one published mirror, with its `Node` and its history of `PublishedVersion`;
+`publication_of(mirror, node, access, history)` makes it from a manifest, `version_of(snapshot)` a version. A format
+takes it and returns bytes or a JSON tree; it reads no file, asks no clock and no request. The caller decides first who
+may read it, leaves out what `publish.to` does not name, and answers 503 where a list may be short.
 
 * `DOCUMENTS[name].write(held)`: what stands at `/mirrors/<m>/<name>`; `media_type` is its Content-Type
 * `json_in_html(schema_org.dataset(held))`: the JSON-LD for the landing page's script
 * `oai.answer(node, arguments, entries, now)`: `/oai`; arguments are the pairs of the query or of the form, in their
-  order, entries those of `entry_of(held, stamp)` and tombstones `OaiEntry(name, stamp, sets)`, sorted by `key`
+  order, entries those of `entry_of(held, stamp)` and tombstones `OaiEntry(name, stamp, sets)`, sorted by `key`;
+  `update_listed(before, publications, now)` gives them their stamps, and `entries_of(listed, publications)` the entries
+* `json_document(stac.catalog(node, publications))`: `/stac/catalog.json`; `stac.collection(held)` where
+  `stac.has_collection(held)`: `/stac/<m>/collection.json`
 * `feeds.node_atom(node, publications)`: `/feed.atom`
 * `resourcesync.source_description(publications)`: `/.well-known/resourcesync`; for each mirror
   `full_list(held, files, part)` with the files in order, and `change_list(held, changes, since, until)`

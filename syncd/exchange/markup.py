@@ -69,9 +69,10 @@ def document(root: Markup) -> bytes:
     return f"{XML}{root}\n".encode()
 
 
-def json_document(value: Any) -> bytes:
-    """Return a JSON document, with clean texts, indented for people."""
-    return msgspec.json.format(_encode(cleaned(value)), indent=2) + b"\n"
+def json_document(value: Any, *, is_complete: bool = False) -> bytes:
+    """Return a JSON document, indented for people; with `is_complete`, keys without a value stay, too."""
+    tree = clean_texts(value) if is_complete else cleaned(value)
+    return msgspec.json.format(_encode(tree), indent=2) + b"\n"
 
 
 def json_in_html(value: Any) -> str:
@@ -80,15 +81,24 @@ def json_in_html(value: Any) -> str:
 
 
 def cleaned(value: Any) -> Any:
-    """Return a tree with clean texts, without keys that have no value (None, empty)."""
+    """Return a tree with clean texts, without keys that have no value (None, empty); None in a list stays."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
         parts = ((clean(key), cleaned(one)) for key, one in value.items())
         return {key: one for key, one in parts if one is not None and one not in ("", [], {})}
     if isinstance(value, list | tuple):
-        return [one for one in map(cleaned, value) if one is not None and one not in ("", [], {})]
+        return [one for one in map(cleaned, value) if one not in ("", [], {})]
     return value
+
+
+def clean_texts(value: Any) -> Any:
+    """Return a tree of others with clean texts, and with all its keys."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(key): clean_texts(one) for key, one in value.items()}
+    return [*map(clean_texts, value)] if isinstance(value, list | tuple) else value
 
 
 def iri(text: str) -> str:

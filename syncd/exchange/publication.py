@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from manifests.snapshot import Snapshot
+from syncd.exchange.markup import clean
 
 FEW_FILES = 200  # files up to which a format lists each of them; above, it names views of the whole
 
@@ -186,7 +187,7 @@ class Publication:
     @property
     def texts(self) -> Texts:
         """Return the descriptions; the summary stands for them where the manifest has none."""
-        return self.descriptions if any(self.descriptions.values()) else {"en": self.summary}
+        return self.descriptions if preferred(self.descriptions) else {"en": self.summary}
 
     def identifier(self, scheme: str) -> DatasetIdentifier | None:
         """Return the first identifier of a scheme."""
@@ -199,8 +200,9 @@ class Publication:
 
 
 def preferred(texts: Texts, language: str = "en") -> str:
-    """Return the text in a language, else the one of unknown language, else the first."""
-    return texts.get(language) or texts.get("") or next(iter(texts.values()), "")
+    """Return the text in a language, else the one of unknown language, else the first; "" if none has a character."""
+    found = (clean(text) for text in (texts.get(language, ""), texts.get("", ""), *texts.values()))
+    return next((text for text in found if text.strip()), "")
 
 
 def version_of(snapshot: Snapshot, tags: tuple[str, ...] = ()) -> PublishedVersion:
