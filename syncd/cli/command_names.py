@@ -24,6 +24,7 @@ COMMANDS = (
     "rebuild",
     "probe",
     "token",
+    "metadata",
     "library",
 )
 """The modules of `syncd.cli.commands`, in the order in which `syncd --help` shows their commands."""

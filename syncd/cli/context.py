@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from manifests.messages import message
 from manifests.model import Mirror
 from syncd.catalogue import Catalogue, MirrorRow, has_catalogue
 from syncd.cli.output import print_warning
@@ -21,6 +22,7 @@ from syncd.core import (
     Event,
     Listener,
     NetworkPlan,
+    NotFound,
     Offline,
     PublishResumed,
     PublishStuck,
@@ -115,6 +117,14 @@ class CommandContext(msgspec.Struct, frozen=True):
             raise unknown_mirror(name)
         async with self.open_session(self.report, writing=False) as session:
             yield session, session.mirror(name)
+
+    @asynccontextmanager
+    async def read_all(self) -> AsyncIterator[Session]:
+        """Open all mirrors for reading. Raises NotFound, and creates no folder, if nothing was ever synced."""
+        if not await asyncio.to_thread(has_catalogue, self.config.state):
+            raise NotFound(message("{state}: no mirror was ever synced here", state=self.config.state))
+        async with self.open_session(self.report, writing=False) as session:
+            yield session
 
     def report(self, event: Event) -> None:
         """Report what a command without a display must not conceal: a publish that was finished first."""

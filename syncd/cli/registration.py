@@ -170,11 +170,16 @@ def source_context(config: Path | None, allow_private: list[str] | None, *, json
 
 
 def command(
-    example: str, *, asks_upstream: bool = False, is_daemon: bool = False
+    example: str,
+    *,
+    name: str | None = None,
+    below: typer.Typer = app,
+    asks_upstream: bool = False,
+    is_daemon: bool = False,
 ) -> Callable[[Callable[..., Work]], Callable[..., None]]:
     """Register a command whose first parameter is a CommandContext; the shared options are added to its own.
 
-    `asks_upstream` adds `--allow-private`. With `is_daemon`, warnings go to the log.
+    `below` is a group of commands. `asks_upstream` adds `--allow-private`. With `is_daemon`, warnings go to the log.
     """
     shared = _shared(asks_upstream=asks_upstream)
 
@@ -207,7 +212,7 @@ def command(
 
             _run(work, json=json, secrets=secrets)
 
-        return _registered(called, (*own, *shared.values()), example)
+        return _registered(called, (*own, *shared.values()), example, name, below)
 
     return register
 
@@ -243,12 +248,18 @@ def _shared(*, asks_upstream: bool) -> dict[str, Parameter]:
     return {name: option for name, option in options.items() if asks_upstream or name != "allow_private"}
 
 
-def _registered(called: Callable[..., None], options: tuple[Parameter, ...], example: str) -> Callable[..., None]:
+def _registered(
+    called: Callable[..., None],
+    options: tuple[Parameter, ...],
+    example: str,
+    name: str | None = None,
+    below: typer.Typer = app,
+) -> Callable[..., None]:
     parameters = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in options]
     # what typer reads
     called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function has one where it is set
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return app.command(cls=_Command, epilog=f"Example: {example}")(called)
+    return below.command(name, cls=_Command, epilog=f"Example: {example}")(called)
 
 
 def plain_command(
