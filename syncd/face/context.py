@@ -11,7 +11,9 @@ from syncd.face.answers import Reject
 from syncd.face.asked import Asked, OnServed
 from syncd.face.callers import Callers
 from syncd.face.differences import Differences
+from syncd.face.page_templates import PageTemplates
 from syncd.face.public_mirrors import PublicMirror, PublicMirrors
+from syncd.face.publication_cache import PublicationCache
 from syncd.face.snapshot_lists import SnapshotLists
 from syncd.face.stored_files import StoredFiles
 
@@ -27,6 +29,8 @@ class FaceContext:
     threads: Executor
     now: Callable[[], float]
     callers: Callers
+    publications: PublicationCache
+    templates: PageTemplates
     on_served: OnServed = field(default=lambda _: None)
     differences: Differences = field(default_factory=Differences)
 

@@ -14,7 +14,9 @@ from syncd.core import Store
 from syncd.face.asked import OnServed
 from syncd.face.callers import Callers
 from syncd.face.context import FaceContext
+from syncd.face.page_templates import PageTemplates
 from syncd.face.public_mirrors import PublicMirrors, Unavailable
+from syncd.face.publication_cache import PublicationCache
 from syncd.face.server import OnBug, RunningFace, serving_face
 from syncd.face.snapshot_lists import SnapshotLists
 from syncd.wrappers import Policy, RetryingStore
@@ -48,7 +50,20 @@ async def open_face(
         stack.callback(mirrors.close)
         tokens = Tokens(config.tokens, clock=time.monotonic, now=now)
         callers = Callers(tokens, config.state, config.serve)
-        context = FaceContext(config.serve, mirrors, store, SnapshotLists(store), threads, now, callers, on_served)
+        publications = PublicationCache(config.serve, store, mirrors)
+        templates = await asyncio.to_thread(PageTemplates.load)
+        context = FaceContext(
+            config.serve,
+            mirrors,
+            store,
+            SnapshotLists(store),
+            threads,
+            now,
+            callers,
+            publications,
+            templates,
+            on_served,
+        )
         loop = asyncio.get_running_loop()
 
         def replace_tokens(tokens: Iterable[Token]) -> None:

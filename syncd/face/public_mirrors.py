@@ -131,7 +131,7 @@ class PublicMirrors:
     def snapshot(self, mirror: PublicMirror, name: str) -> Snapshot | None:
         """Return a kept snapshot. Raises Unavailable."""
         key = (mirror.row.id, name)
-        if key in self._snapshots and name in (mirror.row.snapshot, *self.kept(mirror)):
+        if key in self._snapshots and (name == mirror.row.snapshot or name in self.kept(mirror)):
             self._snapshots.move_to_end(key)
             return self._snapshots[key]
         found = self.ask(lambda catalogue: catalogue.history.snapshot(mirror.row.id, name))

@@ -7,6 +7,8 @@ from syncd.face.asked import Asked, escaped
 from syncd.face.context import FaceContext
 from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
+from syncd.face.landing_pages import mirror_page, node_page, page_file
+from syncd.face.portal_routes import mirror_document, node_document, sources
 from syncd.face.proof_routes import checksums, difference, evidence, origins, shard, snapshot_document
 from syncd.face.s3_front import s3_answer
 
@@ -16,8 +18,18 @@ async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
     match asked.parts:
         case ("health",):
             return await health(context)
+        case ("mirrors", name):
+            return redirect(context.url(f"mirrors/{context.mirror(asked, name, 'metadata').name}/"))
         case ("mirrors", name, *rest) if rest:
             return await _of_mirror(context, asked, name, tuple(rest))
+        case ("",):
+            return await node_page(context, asked)
+        case ("static", _, _):
+            return page_file(context, asked)
+        case (".well-known", "resourcesync"):
+            return await sources(context, asked)
+        case ("sitemap.xml" | "feed.atom" | "catalogue.jsonld" | "catalogue.ttl" | "catalogue.rdf" as name,):
+            return await node_document(context, asked, name)
         case ("s3", *rest):
             return await s3_answer(context, asked, tuple(rest))
     raise Reject(404)
@@ -31,6 +43,10 @@ async def health(context: FaceContext) -> web.Response:
 
 async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[str, ...]) -> web.StreamResponse:
     match rest:
+        case ("",):
+            return await mirror_page(context, asked, name)
+        case (document,) if document != "latest":
+            return await mirror_document(context, asked, name, document)
         case ("latest",):
             return redirect(context.url(f"mirrors/{context.mirror(asked, name, 'listing').name}/latest/"))
         case ("latest", *_):
@@ -64,7 +80,7 @@ async def _of_snapshot(
             return await origins(context, asked, snapshot)
         case ("diff", before):
             return await difference(context, asked, mirror, snapshot, before)
-        case ("files",):
+        case ("files",) | ("",):
             return redirect(context.url(f"mirrors/{name}/snapshots/{snapshot.id}/files/"))
         case ("files", *_) if not is_file:
             return await folder_index(context, asked, mirror, snapshot, "/".join(rest[1:]))

@@ -42,6 +42,10 @@ class StaticFiles:
         """Return the url of a file."""
         return self._files[name].url
 
+    def find(self, url: str) -> StaticFile | None:
+        """Return the file with this url."""
+        return next((file for file in self._files.values() if file.url == url), None)
+
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Serve all files."""
         for file in self._files.values():
