@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
@@ -86,6 +86,8 @@ class ServeSettings(BaseModel):
     """The node's name, as in cn-demo; others know it by this name, so it never changes."""
     publisher: PublisherSettings
     """Who runs the node."""
+    send: Literal["self", "accel"] = "self"
+    """Who sends the bytes of current files: syncd, or an nginx in front of it (accel; deploy/nginx/syncd.conf)."""
     proxies: tuple[Network, ...] = ()
     """Addresses of reverse proxies whose X-Forwarded-For is trusted."""
     tls: FaceTlsSettings | None = None

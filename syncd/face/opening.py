@@ -33,6 +33,7 @@ async def open_face(
     *,
     on_served: OnServed = lambda _: None,
     listen: str | None = None,
+    most: int | None = None,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[RunningFace]:
     """Serve the published mirrors within the block, on the running loop. Takes no lease, and writes nothing.
@@ -69,5 +70,5 @@ async def open_face(
         def replace_tokens(tokens: Iterable[Token]) -> None:
             loop.call_soon_threadsafe(callers.replace, tuple(tokens))
 
-        running = await stack.enter_async_context(serving_face(context, on_bug, listen=listen))
+        running = await stack.enter_async_context(serving_face(context, on_bug, listen=listen, most=most))
         yield msgspec.structs.replace(running, replace_tokens=replace_tokens)

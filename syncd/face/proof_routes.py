@@ -17,6 +17,7 @@ from manifests.messages import plain
 from manifests.snapshot import Origin, Snapshot, lines
 from syncd.core import NotFound
 from syncd.engine import read_origins, shard_entries, shard_path, snapshot_folder, sums_lines
+from syncd.exchange import PublishedFile, metalink
 from syncd.face.answers import EVERY, PAGE_POLICY, WITHOUT_CORS, Reject, document
 from syncd.face.asked import Asked
 from syncd.face.context import FaceContext
@@ -71,6 +72,18 @@ async def difference(
     body = await context.differences.get(context.store, find_snapshot(context, mirror, before), snapshot)
     asked.sent = len(body)
     return document(body, "application/gzip", cache=FOR_EVER if asked.is_open else PRIVATE)
+
+
+async def file_metalink(
+    context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot, path: str
+) -> web.Response:
+    """Answer with the Metalink of one file: its size, its checksum, and its immutable address."""
+    entry = await context.lists.entry(snapshot, path)
+    if entry is None:
+        raise Reject(404)
+    held = await context.publications.get(mirror)
+    body = metalink.metalink(held, PublishedFile(path, entry.size, entry.sha256), version=snapshot.id)
+    return document(body, "application/metalink4+xml", cache=FOR_EVER if asked.is_open else PRIVATE)
 
 
 async def evidence(context: FaceContext, asked: Asked, mirror: PublicMirror, path: str) -> web.Response:

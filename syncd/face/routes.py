@@ -9,7 +9,7 @@ from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
 from syncd.face.landing_pages import mirror_page, node_page, page_file
 from syncd.face.portal_routes import mirror_document, node_document, sources
-from syncd.face.proof_routes import checksums, difference, evidence, origins, shard, snapshot_document
+from syncd.face.proof_routes import checksums, difference, evidence, file_metalink, origins, shard, snapshot_document
 from syncd.face.s3_front import s3_answer
 
 
@@ -78,6 +78,8 @@ async def _of_snapshot(
             return await checksums(context, asked, snapshot)
         case ("origins",):
             return await origins(context, asked, snapshot)
+        case ("meta4", _, *_):
+            return await file_metalink(context, asked, mirror, snapshot, "/".join(rest[1:]))
         case ("diff", before):
             return await difference(context, asked, mirror, snapshot, before)
         case ("files",) | ("",):

@@ -207,7 +207,7 @@ def tls_context(settings: FaceTlsSettings) -> ssl.SSLContext:
 
 async def _reload_tls(tls: ssl.SSLContext, settings: FaceTlsSettings, on_bug: OnBug) -> None:
     """Load the certificate again when its files change; connections that are open keep the old one."""
-    known = _times(settings)
+    known = await asyncio.to_thread(_times, settings)
     while True:
         await asyncio.sleep(TLS_EVERY)
         found = await asyncio.to_thread(_times, settings)
@@ -215,7 +215,7 @@ async def _reload_tls(tls: ssl.SSLContext, settings: FaceTlsSettings, on_bug: On
             continue
         try:
             await asyncio.to_thread(tls_context, settings)  # both files are there, and fit
-            tls.load_cert_chain(settings.cert, settings.key)
+            await asyncio.to_thread(tls.load_cert_chain, settings.cert, settings.key)
         except (ConfigError, OSError, ssl.SSLError) as error:
             on_bug("serve.tls", error)  # half written: the next look finds it whole
         else:

@@ -81,6 +81,14 @@ async def test_aria2_fetches_one_file_over_several_connections(shared):
     assert (folder / "large.bin").read_bytes() == FILES["large.bin"]
 
 
+async def test_aria2_checks_a_file_by_its_metalink(shared):
+    files, _, folder = shared
+    meta4 = folder / "x.meta4"
+    await call("curl", "-sS", "--fail", "-o", meta4, files.replace("/files/", "/meta4/") + "large.bin")
+    await call(program("aria2c"), "-q", "--no-conf", "-V", "-d", folder, "-M", meta4)
+    assert (folder / "large.bin").read_bytes() == FILES["large.bin"]
+
+
 async def test_rclone_copies_the_tree_over_http_and_as_a_bucket(shared):
     files, root, folder = shared
     rclone = program("rclone")
