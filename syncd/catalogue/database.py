@@ -27,7 +27,7 @@ from syncd.core import Busy, Damaged, NoSpace, Offline, SyncdError
 BUSY = 10_000  # milliseconds to wait for another process
 UNDER_WAY = ("claim", "promise", "question", "asking", "signed", "signer")  # tables that are useless to another process
 CACHE = 1 << 10  # KiB of page cache of a file
-CHECKPOINT = 4_000  # pages of the log after which they are moved to the file
+CHECKPOINT = 1_000  # pages of the log after which they are moved to the file: some milliseconds
 TIDY = 1_000  # pages freed at a time
 PAUSE_EVERY = 256  # rows, about a millisecond
 PAUSE = 1e-6  # seconds: the shortest sleep, about 60 microseconds

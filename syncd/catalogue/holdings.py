@@ -170,13 +170,11 @@ class Holdings(MirrorPart):
         paths = list(paths)
 
         def work() -> None:
-            for path in paths:
-                found = self.entry(mirror, path)
-                if found is None:
-                    continue
-                self.add_removed(mirror, [RemovedFile(PENDING, *found, at)])
-                self._of(mirror).do("DELETE FROM entry WHERE mirror=? AND path=?", (mirror, path))
-                self._of(mirror).do("INSERT OR IGNORE INTO changed VALUES (?,?)", (mirror, path))
+            found = [held for path in paths if (held := self.entry(mirror, path)) is not None]
+            self.add_removed(mirror, [RemovedFile(PENDING, *held, at) for held in found])
+            gone = [(mirror, entry.path) for entry, _ in found]
+            self._of(mirror).add("DELETE FROM entry WHERE mirror=? AND path=?", gone)
+            self._of(mirror).add("INSERT OR IGNORE INTO changed VALUES (?,?)", gone)
 
         self._of(mirror).together(work)
 

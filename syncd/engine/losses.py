@@ -25,7 +25,7 @@ from syncd.engine.moved_content import expected_elsewhere, held_elsewhere
 from syncd.engine.pass_context import PassContext
 from syncd.engine.planner import Counts
 
-AT_ONCE = 256  # losses that are read, recorded or held before other passes go on: a few milliseconds
+AT_ONCE = 100  # losses that are read, recorded or held before other passes go on: a few milliseconds
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 

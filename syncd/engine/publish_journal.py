@@ -23,7 +23,7 @@ from syncd.engine.write_document import write_document
 
 T = TypeVar("T", RemovedFile, Swap)
 
-PAGE = 256  # rows of the Catalogue read between two turns of the event loop
+PAGE = 100  # rows of the Catalogue read between two turns of the event loop
 MAX_LINE = 1 << 20  # bytes of the record of one file
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode

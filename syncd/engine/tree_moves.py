@@ -26,7 +26,7 @@ from syncd.engine.quarantine import PassQuarantine, QuarantineRoom
 WIDTH = 32  # moves under way at once
 STAYS = message("was deleted, but its bytes cannot leave their path")
 TAKEN = message("its path in the store cannot be taken")
-PAGE = 256  # moves recorded in one transaction
+PAGE = 128  # moves recorded in one transaction
 
 Work = TypeVar("Work", RemovedFile, Swap)
 OnFailed = Callable[[str, PermanentError], None]
