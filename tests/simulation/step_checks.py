@@ -1,5 +1,7 @@
 """What must hold between two steps of a simulated history, when nothing moves."""
 
+from collections.abc import Iterable
+
 from manifests.snapshot import Entry
 from syncd.catalogue import Catalogue
 from syncd.engine import needs_rebuild
@@ -32,7 +34,7 @@ class StepChecks(Commands):
         Content that is in the snapshot under another name was not lost.
         """
         self.is_rolled_back |= step.kind == "rollback"  # or will be, if it was interrupted
-        judged, self.resumed = self.resumed or before, None  # of what the guard takes its shares
+        resumed, self.resumed = self.resumed, None
         after = self._current_paths()
         new = self.upstream.listings[self.listed :]
         is_same = {path: entry.size for path, entry in before.items()} == {p: e.size for p, e in after.items()}
@@ -42,13 +44,14 @@ class StepChecks(Commands):
         if gone and not self.is_rolled_back:
             if unfounded := {path for path in gone if all(path in told for told in new)}:
                 raise Violation("P5", f"deleted, and every listing that was told to its end names it: {unfounded}")
-            held = {entry.sha256 for entry in after.values()}
-            lost = [entry for path, entry in before.items() if path in gone and entry.sha256 not in held]
-            all_bytes = sum(entry.size for entry in judged.values())
-            is_over = len(lost) * 2 > len(judged) or sum(entry.size for entry in lost) * 2 > all_bytes
-            if is_over and len(new) == 1 and not self.is_approved:
-                raise Violation("P5", f"{len(lost)} of {len(before)} files were deleted without approval")
-            if len(lost) < len(gone):
+            # the guard takes its shares of the snapshot that a pass begins with
+            spans = [(before, after)] if resumed is None else [(before, resumed), (resumed, after)]
+            for first, last in spans:
+                lost = _lost(first, last)
+                is_over = len(lost) * 2 > len(first) or _bytes(lost) * 2 > _bytes(first.values())
+                if is_over and len(new) == 1 and not self.is_approved:
+                    raise Violation("P5", f"{len(lost)} of {len(first)} files were deleted without approval")
+            if len(_lost(before, after)) < len(gone):
                 self.reached.add("rename")
         if not is_same:
             self.listed = len(self.upstream.listings)
@@ -99,3 +102,13 @@ class StepChecks(Commands):
             for path in held.keys() | wanted.keys()
             if held.get(path) != wanted.get(path) and not (path in pinned and path not in wanted)
         )
+
+
+def _lost(before: dict[str, Entry], after: dict[str, Entry]) -> list[Entry]:
+    """Return the Entries whose paths and contents are both gone."""
+    held = {entry.sha256 for entry in after.values()}
+    return [entry for path, entry in before.items() if path not in after and entry.sha256 not in held]
+
+
+def _bytes(entries: Iterable[Entry]) -> int:
+    return sum(entry.size for entry in entries)
