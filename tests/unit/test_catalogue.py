@@ -367,7 +367,7 @@ def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_
 
 @pytest.mark.parametrize("here", [0, 50_000], ids=["by SQLite", "in memory"])
 def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeypatch, here):
-    monkeypatch.setattr("syncd.catalogue.claims.SORTED_HERE", here)
+    monkeypatch.setattr("syncd.catalogue.planned_steps.SORTED_HERE", here)
     with with_mirrors(tmp_path) as catalogue:
         claims = catalogue.claims
         claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, list[str | None]([None] * 3)))
