@@ -35,7 +35,7 @@ class Callers:
         if scheme.lower() != "bearer":  # a signature of S3, or a password: the answer is a stranger's
             return
         try:
-            self._know(asked, await self._tokens.authenticate(token.strip(), asked.address))
+            await self._know(asked, await self._tokens.authenticate(token.strip(), asked.address))
         except HttpError as error:
             headers = {name.replace("-", "_"): value for name, value in error.headers.items()}
             raise Reject(error.status, **headers) from error
@@ -53,10 +53,10 @@ class Callers:
         token = self._tokens.named(allowed.partner)
         if token is None:
             raise Reject(403)
-        self._know(asked, token)
+        await self._know(asked, token)
 
-    def _know(self, asked: Asked, token: Token) -> None:
-        accepted = self._terms.versions(token.name)
+    async def _know(self, asked: Asked, token: Token) -> None:
+        accepted = await asyncio.to_thread(self._terms.versions, token.name)
         asked.caller = Caller(token.name, token.role, token.mirrors, accepted, token.ends)
         if token.rate is None:
             return
