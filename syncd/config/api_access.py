@@ -126,9 +126,9 @@ class ApiSettings(BaseModel):
     model_config = STRICT
 
     read: Literal["open", "token", "all"] | None = None
-    """Who may read without a token. `open`: everybody, but on an address that is not loopback published mirrors only;
-    `all`: everybody, private mirrors too; `token`: no one. Default: `open` on a loopback address, `token` on any
-    other."""
+    """Who may read without a token. `open`: everybody, but on an address that is not loopback published mirrors
+    only; `all`: everybody, private mirrors too, but not through a proxy; `token`: no one. Default: `open` on a
+    loopback address, `token` on any other."""
     hosts: frozenset[Annotated[str, BeforeValidator(_host)]] = frozenset()
     """Host names of the page, besides localhost and IP addresses."""
     proxies: tuple[Network, ...] = ()

@@ -182,6 +182,16 @@ class Reloader:
         await self.scan(at_once=at_once)
         self.notifier.ready(message("read its configuration again"))
 
+    def _note_revocations(self, old: Config, config: Config) -> None:
+        """Write to the audit log whose token was revoked in the configuration file."""
+        before = {token.name for token in old.tokens if token.revoked is not None}
+        for token in config.tokens:
+            if token.revoked is not None and token.name not in before:
+                outcome = message("the token of {name} was revoked", name=token.name)
+                self.session.catalogue.pass_history.add_audit(
+                    at=self.deps.now(), who="syncd.yaml", what="revoke", mirror="", outcome=outcome
+                )
+
     def _adopt(self, config: Config) -> bool:
         """Apply a new configuration; returns True if the paths of the manifests changed."""
         old = self.session.config
@@ -191,6 +201,7 @@ class Reloader:
             self.session, config=config.model_copy(update={name: getattr(old, name) for name in later})
         )
         self.manifests.paths = config.manifests
+        self._note_revocations(old, config)
         if "credentials" in changed:
             self.manifests.recheck_all()
         self.adjust()

@@ -449,3 +449,13 @@ async def test_a_mirror_of_very_many_files_does_not_starve_one_of_ten(house):
         assert len(house.copy("large")) < 3_000
         await asyncio.sleep(0.1)
         assert house.state_of("large") == "idle", "what a person stopped does not begin again by itself"
+
+
+async def test_a_revoked_token_is_in_the_audit_log(house):
+    line = "tokens: [{name: uni, role: partner, sha256: '" + "a" * 64 + "'%s}]\n"
+    house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B}\n" + line % "")
+    async with house.living() as control:
+        house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B}\n" + line % ", revoked: 2026-01-01")
+        await house.until(lambda: house.heard(Reloaded))
+        (entry,) = await control.audit()
+        assert (entry.who, entry.what, entry.outcome) == ("syncd.yaml", "revoke", "the token of uni was revoked")

@@ -124,13 +124,13 @@ class AccessControl:
         """
         if identity.role in {"reader", "operator"} and identity.mirrors is None:
             return None
-        if identity.role is None and (self._shows_all or (self._is_local and self._is_from_here(request))):
+        is_direct = not any(name in request.headers for name in _FORWARDED)
+        if identity.role is None and is_direct and (self._shows_all or self._is_from_here(request)):
             return None
         return Caller(identity.name, identity.role or "", identity.mirrors)
 
     def _is_from_here(self, request: web.Request) -> bool:
-        is_forwarded = any(name in request.headers for name in _FORWARDED)
-        return not is_forwarded and _is_loopback(_host_of(request.headers.get(hdrs.HOST, "")))
+        return self._is_local and _is_loopback(_host_of(request.headers.get(hdrs.HOST, "")))
 
     def admit(self, identity: Identity, needs: Role | None) -> None:
         """Reject a request without the needed role."""
