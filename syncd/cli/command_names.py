@@ -25,6 +25,7 @@ COMMANDS = (
     "probe",
     "token",
     "metadata",
+    "key",
     "library",
 )
 """The modules of `syncd.cli.commands`, in the order in which `syncd --help` shows their commands."""

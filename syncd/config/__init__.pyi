@@ -1,4 +1,5 @@
 from .api_access import ApiSettings as ApiSettings, Role as Role, Token as Token
+from .credentials import Secret as Secret
 from .load import (
     Config as Config,
     StoreSettings as StoreSettings,
@@ -11,7 +12,7 @@ from .network import (
     network_plan as network_plan,
     plan_via as plan_via,
 )
-from .secrets import expiry_of as expiry_of
+from .secrets import expiry_of as expiry_of, read_secret as read_secret
 from .serve import (
     FaceTlsSettings as FaceTlsSettings,
     PublisherSettings as PublisherSettings,

@@ -27,11 +27,15 @@ from syncd.engine.pass_paths import KEY_CHAIN, head_path, pointer_path, snapshot
 
 
 class HeadSigner(msgspec.Struct, frozen=True):
-    """What signing the heads of one mirror needs; `sign` returns the .minisig file of a content with a comment."""
+    """What signing the heads of one mirror needs; `sign` returns the .minisig file of a content with a comment.
+
+    `chain` has the sets of the node's keys, b"" if it never changed its key.
+    """
 
     node: str
     key: str
     sign: Callable[[bytes, str], bytes]
+    chain: bytes = b""
     access: str = "open"
     licence: str = ""
     life: float = LIFE
@@ -75,7 +79,7 @@ async def sign_head(store: Store, signer: HeadSigner, snapshot: Snapshot, pointe
         access=signer.access,
         licence=signer.licence,
         prefix=pointer.prefix,
-        keys=await _keys_version(store, signer.key),
+        keys=await _publish_chain(store, signer),
     )
     text = msgspec.json.format(msgspec.json.encode(head, enc_hook=plain), indent=1) + b"\n"
     await store.put(f"{head_path(pointer.mirror)}.minisig", signer.sign(text, comment_of(head)))
@@ -83,10 +87,14 @@ async def sign_head(store: Store, signer: HeadSigner, snapshot: Snapshot, pointe
     return head
 
 
-async def _keys_version(store: Store, key: str) -> int:
-    """Return the version of the last set of the node's keys that names its key; 0 if there are no sets."""
-    try:
-        chain = parse_chain(await read_bounded(store, KEY_CHAIN, MAX_KEYS))
-        return max((one.version for one in map(set_of, chain.sets) if key in one.keys), default=0)
-    except (NotFound, Damaged, SignatureError):
+async def _publish_chain(store: Store, signer: HeadSigner) -> int:
+    """Publish the sets of the node's keys if they changed; return the version of the last one that has its key."""
+    if not signer.chain:
         return 0
+    chain = parse_chain(signer.chain)
+    published = 0
+    with suppress(NotFound, Damaged, SignatureError):
+        published = len(parse_chain(await read_bounded(store, KEY_CHAIN, MAX_KEYS)).sets)
+    if published < len(chain.sets):
+        await store.put(KEY_CHAIN, signer.chain)
+    return max((one.version for one in map(set_of, chain.sets) if signer.key in one.keys), default=0)

@@ -20,6 +20,7 @@ from .key_rotation import (
 )
 from .keys import (
     SecretKey as SecretKey,
+    chain_path as chain_path,
     parse_secret_key as parse_secret_key,
     public_text as public_text,
     write_secret_key as write_secret_key,

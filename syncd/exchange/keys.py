@@ -88,11 +88,15 @@ def parse_secret_key(text: str, passphrase: str = "") -> SecretKey:
         limits = int.from_bytes(packed[38:46], "little"), int.from_bytes(packed[46:54], "little")
         body = _mixed(body, passphrase, packed[6:38], *limits)
     key_id, secret, check = body[:8], body[8:72], body[72:]
-    if hashlib.blake2b(_ED25519 + key_id + secret, digest_size=32).digest() != check:
+    is_unchecked = packed[2:4] == _NONE and not any(check)  # minisign -W writes none
+    if not is_unchecked and hashlib.blake2b(_ED25519 + key_id + secret, digest_size=32).digest() != check:
         raise SignatureError(
             message("the passphrase is wrong") if packed[2:4] == _SCRYPT else message("the key is damaged")
         )
-    return SecretKey(key_id, secret[:32])
+    found = SecretKey(key_id, secret[:32])
+    if found.public.raw != secret[32:]:
+        raise SignatureError(message("the key is damaged"))
+    return found
 
 
 def write_secret_key(path: Path, key: SecretKey, passphrase: str = "") -> None:
@@ -107,6 +111,11 @@ def write_secret_key(path: Path, key: SecretKey, passphrase: str = "") -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def chain_path(path: Path) -> Path:
+    """Return where the sets of keys lie that a key belongs to: beside its file."""
+    return path.with_name(f"{path.name}.keys.json")
 
 
 def public_text(key: PublicKey) -> str:
