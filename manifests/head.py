@@ -81,16 +81,22 @@ class FollowedHead(msgspec.Struct, frozen=True, omit_defaults=True):
 class HeadState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node must not lose of its own heads of a mirror; it lies in the pointer.
 
-    `seq` is the sequence of the last head, and `signed` its time. `checked` is when the original was last surveyed in
-    whole, and `via` names the nodes between it and this one. `followed` is the head that was last accepted of another
-    node.
+    `seq` is the sequence of the last head, `signed` its time, `snapshot` the one that it names. `checked` is when the
+    original was last surveyed in whole, and `via` names the nodes between it and this one. `followed` is the head that
+    was last accepted of another node.
     """
 
     seq: int = 0
     signed: float = 0.0
+    snapshot: str = ""
     checked: float = 0.0
     via: tuple[str, ...] = ()
     followed: FollowedHead | None = None
+
+
+def is_due(state: HeadState, snapshot: str, now: float) -> bool:
+    """Return True if the head of a mirror whose current Snapshot is `snapshot` should be signed again."""
+    return state.snapshot != snapshot or not 0 <= now - state.signed < RENEW
 
 
 def summary_of(head: Head) -> HeadSummary:

@@ -22,7 +22,14 @@ class RestoredFiles:
         place = PassPaths(row.name, row.prefix, f"restore-{time.time_ns():x}")
         keep = session.retention(name)
         publisher = Publisher(
-            session.store, session.catalogue, row, place, session.listener, keep, on_failed=self._on_failed
+            session.store,
+            session.catalogue,
+            row,
+            place,
+            session.listener,
+            keep,
+            on_failed=self._on_failed,
+            heads=session.signer(name),
         )
         self.restoration = Restoration(session.store, session.catalogue, row, place, publisher, session.hashing)
 

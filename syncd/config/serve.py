@@ -11,6 +11,7 @@ from manifests.messages import message
 from manifests.model import Count, LocalText
 from manifests.origins import check_folder_url
 from manifests.yaml import STRICT
+from syncd.config.credentials import Secret
 from syncd.config.field_types import Listen, Network
 
 _EACH = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?/ ?(s|min|h)")
@@ -47,6 +48,17 @@ class PublisherSettings(BaseModel):
     """An address for questions about the copies."""
     ror: Annotated[str, Field(pattern=r"^https://ror\.org/0[a-z0-9]{8}$")] | None = None
     """Its ROR ID, as in https://ror.org/035a68863."""
+
+
+class KeySettings(BaseModel):
+    """The key that signs the heads of published mirrors."""
+
+    model_config = STRICT
+
+    file: Path
+    """The secret key, which `syncd key new` makes; only syncd may read it."""
+    passphrase: Secret | None = None
+    """Where its passphrase is stored, if it has one."""
 
 
 class FaceTlsSettings(BaseModel):
@@ -88,6 +100,8 @@ class ServeSettings(BaseModel):
     """Who runs the node."""
     send: Literal["self", "accel"] = "self"
     """Who sends the bytes of current files: syncd, or an nginx in front of it (accel; deploy/nginx/syncd.conf)."""
+    key: KeySettings | None = None
+    """The key that signs the heads of published mirrors; without one, other nodes can only trust its address."""
     proxies: tuple[Network, ...] = ()
     """Addresses of reverse proxies whose X-Forwarded-For is trusted."""
     tls: FaceTlsSettings | None = None

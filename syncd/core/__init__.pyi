@@ -55,6 +55,7 @@ from .events import (
     Event as Event,
     EventsLost as EventsLost,
     FilesWaiting as FilesWaiting,
+    HeadUnsigned as HeadUnsigned,
     LimitChanged as LimitChanged,
     Listener as Listener,
     ManifestAccepted as ManifestAccepted,

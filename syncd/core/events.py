@@ -332,6 +332,12 @@ class BackupFailed(Event, frozen=True):
     reason: str
 
 
+class HeadUnsigned(Event, frozen=True):
+    """The head of a published mirror could not be signed: other nodes will soon refuse it as frozen."""
+
+    reason: str
+
+
 class ClockStepped(Event, frozen=True):
     """The wall clock moved by `seconds` against the monotonic one (`mirror` is "")."""
 

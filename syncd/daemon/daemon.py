@@ -31,6 +31,7 @@ from syncd.daemon.control_base import DaemonStatus
 from syncd.daemon.controller import Controller
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.event_bus import EventBus
+from syncd.daemon.head_renewal import HeadRenewal
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.pass_scheduler import PassScheduler
@@ -107,6 +108,7 @@ class Daemon:
         self.reloader.adjust = self.scheduler.adjust
         self.scrubber = Scrubber(registry, self.scheduler, current, background, idle=30 * deps.tick)
         self.maintenance = Maintenance(registry, current, background)
+        self.head_renewal = HeadRenewal(registry, current, self.scheduler)
         self.status = DaemonStatus(deps.now())
         self.control = Controller(
             registry,
@@ -195,6 +197,7 @@ class Daemon:
                 group.create_task(self.store.run(self.deps.store_every), name="store"),
                 group.create_task(self.scrubber.run(), name="scrub"),
                 group.create_task(self.maintenance.run(), name="upkeep"),
+                group.create_task(self.head_renewal.run(), name="heads"),
             ]
             if self.status.state == "starting":
                 self._started(killed)

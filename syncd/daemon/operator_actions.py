@@ -1,5 +1,6 @@
 """Carries out the actions of operators, and writes each to the audit log, refused or not."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -116,6 +117,7 @@ class OperatorActions(ControlBase):
                     session.retention(name),
                     self._registry.now,
                     lambda _path, error: failed.append(error),
+                    await asyncio.to_thread(session.signer, name),
                 )
                 current = await Restoration(
                     session.store, session.catalogue, row, place, publisher, session.hashing, self._registry.now

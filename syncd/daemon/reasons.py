@@ -16,6 +16,7 @@ TEXTS: Mapping[str, str] = {
     "waits.mirrors": template("waits for a complete pass of {mirrors}"),
     "waits.plan": template("a plan is being made"),
     "waits.restore": template("a file is being restored"),
+    "waits.head": template("its head is being signed"),
     "waits.repair": template("damaged files are being repaired"),
     "stops.asked": template("stopped by {who}"),
     "stops.daemon": template("the daemon is stopping"),

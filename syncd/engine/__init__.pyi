@@ -10,6 +10,7 @@ from .file_modes import (
     use_recorded_modes as use_recorded_modes,
 )
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
+from .head_states import head_state as head_state
 from .kept_snapshots import (
     differences as differences,
     read_bounded as read_bounded,
@@ -18,7 +19,13 @@ from .kept_snapshots import (
 )
 from .mirror_pass import Pass as Pass
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
-from .pass_paths import PassPaths as PassPaths, shard_path as shard_path, snapshot_folder as snapshot_folder
+from .pass_paths import (
+    KEY_CHAIN as KEY_CHAIN,
+    PassPaths as PassPaths,
+    head_path as head_path,
+    shard_path as shard_path,
+    snapshot_folder as snapshot_folder,
+)
 from .pass_progress import PassProgress as PassProgress, Speed as Speed
 from .plan_file import write_plan as write_plan
 from .publish import Publisher as Publisher

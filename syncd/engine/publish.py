@@ -146,7 +146,12 @@ class Publisher(msgspec.Struct, frozen=True):
             tuple(path for path, frozen in pins if not frozen)[:MAX_PINS],
             tuple(path for path, frozen in pins if frozen)[:MAX_PINS],
             await next_state(
-                self.store, self.catalogue.settings, self.mirror.name, self.now(), signs=self.heads is not None
+                self.store,
+                self.catalogue.settings,
+                self.mirror.name,
+                snapshot.id,
+                self.now(),
+                signs=self.heads is not None,
             ),
             tuple(tags),
         )

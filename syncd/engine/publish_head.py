@@ -42,7 +42,7 @@ class HeadSigner(msgspec.Struct, frozen=True):
 
 
 async def next_state(
-    store: Store, settings: CatalogueSettings, mirror: str, now: float, *, signs: bool
+    store: Store, settings: CatalogueSettings, mirror: str, snapshot: str, now: float, *, signs: bool
 ) -> HeadState | None:
     """Return what the next pointer says of heads, and record it; None if the mirror never had any."""
     state = head_state(settings, mirror)
@@ -53,7 +53,7 @@ async def next_state(
             if written is not None and written.seq > state.seq:  # this Catalogue is older than the store
                 state = msgspec.structs.replace(state, seq=written.seq)
     if signs:
-        state = msgspec.structs.replace(state, seq=state.seq + 1, signed=now)
+        state = msgspec.structs.replace(state, seq=state.seq + 1, signed=now, snapshot=snapshot)
         save_head_state(settings, mirror, state)
     return state if state.seq or state.followed is not None else None
 

@@ -7,6 +7,7 @@ from syncd.face.asked import Asked, escaped
 from syncd.face.context import FaceContext
 from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
+from syncd.face.head_routes import send_head, send_keys
 from syncd.face.landing_pages import mirror_page, node_page, page_file
 from syncd.face.portal_routes import mirror_document, node_document, sources
 from syncd.face.proof_routes import checksums, difference, evidence, file_metalink, origins, shard, snapshot_document
@@ -20,6 +21,8 @@ async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
             return await health(context)
         case ("mirrors", name):
             return redirect(context.url(f"mirrors/{context.mirror(asked, name, 'metadata').name}/"))
+        case (".well-known", "syncd.json"):
+            return await send_keys(context, asked.request.headers.get("If-None-Match", ""))
         case ("mirrors", name, *rest) if rest:
             return await _of_mirror(context, asked, name, tuple(rest))
         case ("",):
@@ -55,6 +58,9 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
             return await shard(context, asked, context.mirror(asked, name, "listing"), sha256)
         case ("evidence", _, *_):
             return await evidence(context, asked, context.mirror(asked, name, "listing"), "/".join(rest[1:]))
+        case ("head.json" | "head.json.minisig" as document,):
+            mirror = context.mirror(asked, name, "listing")
+            return await send_head(context, asked.request.headers.get("If-None-Match", ""), mirror.name, document)
         case ("snapshots", snapshot, _, *_):
             return await _of_snapshot(context, asked, name, snapshot, rest[2:])
     raise Reject(404)

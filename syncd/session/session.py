@@ -24,6 +24,7 @@ from syncd.core import (
     ConfigError,
     Credential,
     Denied,
+    HeadUnsigned,
     Listener,
     NetworkPlan,
     NotFound,
@@ -37,6 +38,7 @@ from syncd.core import (
     UnknownName,
 )
 from syncd.engine import (
+    HeadSigner,
     PassContext,
     Pool,
     caught_up,
@@ -47,6 +49,7 @@ from syncd.engine import (
 )
 from syncd.session.manifests import parse
 from syncd.session.plugins import ONCE, group_id, open_reader, start_policy, upstream_of
+from syncd.session.signing import head_signer
 from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import LEASE, Lease
 from syncd.streams import fetch
@@ -293,6 +296,8 @@ class Session(msgspec.Struct, frozen=True):
                 spool=self.spool,
                 listener=self.listener,
                 stopping=self.stopping,
+                node=self.config.serve.name if self.config.serve is not None else "",
+                heads=await asyncio.to_thread(self._signer_of, mirror),
                 pool=pool,
                 quarantine_share=self.config.retention.quarantine_share,
                 lends=cache(partial(self._lends, mirror)),
@@ -323,6 +328,21 @@ class Session(msgspec.Struct, frozen=True):
                 message("{name}: its manifest is not recorded yet: run `syncd sync FILE` once", name=name)
             )
         return parse(text, f"{name} (as last synced)")
+
+    def signer(self, name: str) -> HeadSigner | None:
+        """Return what signs the head of a mirror, by its manifest as last synced; None if nothing does. Blocks."""
+        try:
+            return self._signer_of(self.manifest(name))
+        except (NotFound, ConfigError):
+            return None
+
+    def _signer_of(self, mirror: Mirror) -> HeadSigner | None:
+        """Return what signs the head of a mirror. If its key cannot be read, that is reported, and the copy goes on."""
+        try:
+            return head_signer(self.config.serve, mirror, self.environ)
+        except ConfigError as error:
+            self.listener(HeadUnsigned(mirror.name, str(error)))
+            return None
 
     def save_manifest(self, name: str, text: str) -> None:
         """Record the manifest with which a mirror is synced."""

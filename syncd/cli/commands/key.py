@@ -5,7 +5,6 @@ Rules:
 2. Changing keys only writes files: the daemon publishes the new set when its configuration names the new key.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,7 +171,7 @@ def _passphrase(file: Path | None) -> str:
         return ""
     from syncd.config import Secret, read_secret
 
-    return read_secret(Secret(file=file.absolute()), "--passphrase-file", os.environ)
+    return read_secret(Secret(file=file.absolute()), "--passphrase-file", {})
 
 
 def _read(file: Path, passphrase: str) -> "SecretKey":
@@ -182,7 +181,7 @@ def _read(file: Path, passphrase: str) -> "SecretKey":
     from syncd.core import ConfigError
     from syncd.exchange import parse_secret_key
 
-    text = read_secret(Secret(file=file.absolute()), "FILE", os.environ, lines=True)
+    text = read_secret(Secret(file=file.absolute()), "FILE", {}, lines=True)
     try:
         return parse_secret_key(text, passphrase)
     except SignatureError as error:
