@@ -67,5 +67,6 @@ def test_the_commands_exist():
     from syncd.cli.app import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     used = set(re.findall(r"^ +syncd ([a-z]+)|`syncd ([a-z]+)", OPERATING, re.MULTILINE))
     assert {first or second for first, second in used} <= known
