@@ -19,7 +19,7 @@ from syncd.catalogue import Catalogue
 from syncd.core import HasModes, Store, capability
 
 SETTING = "modes"
-KEPT = ("mirrors", "snapshots", "shards", "versions", "staged", "removed", "quarantine", "reports", "journal")
+KEPT = ("mirrors", "heads", "snapshots", "shards", "versions", "staged", "removed", "quarantine", "reports", "journal")
 
 
 class ModeProgress(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -48,6 +48,9 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
     match rest:
         case ("",):
             return await mirror_page(context, asked, name)
+        case ("head.json" | "head.json.minisig" as document,):
+            mirror = context.mirror(asked, name, "listing")
+            return await send_head(context, asked.request.headers.get("If-None-Match", ""), mirror.name, document)
         case (document,) if document != "latest":
             return await mirror_document(context, asked, name, document)
         case ("latest",):
@@ -58,9 +61,6 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
             return await shard(context, asked, context.mirror(asked, name, "listing"), sha256)
         case ("evidence", _, *_):
             return await evidence(context, asked, context.mirror(asked, name, "listing"), "/".join(rest[1:]))
-        case ("head.json" | "head.json.minisig" as document,):
-            mirror = context.mirror(asked, name, "listing")
-            return await send_head(context, asked.request.headers.get("If-None-Match", ""), mirror.name, document)
         case ("snapshots", snapshot, _, *_):
             return await _of_snapshot(context, asked, name, snapshot, rest[2:])
     raise Reject(404)

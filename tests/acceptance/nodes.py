@@ -35,7 +35,7 @@ class SigningNode(Mirroring):
 
     def __init__(self, folder, archive, *, name="cn-one", key=ORIGINAL, **more):
         super().__init__(folder, archive, **more)
-        self.name, self.key = name, key
+        self.name, self.key, self.chain = name, key, b""
         self.life = 7 * 86_400.0
 
     def work(self, store, catalogue, stopping=None):
@@ -44,7 +44,7 @@ class SigningNode(Mirroring):
     def signer(self):
         if self.key is None:
             return None
-        return HeadSigner(self.name, self.key.public.text, self.key.sign, life=self.life)
+        return HeadSigner(self.name, self.key.public.text, self.key.sign, self.chain, life=self.life)
 
     @property
     def head_file(self):
@@ -69,7 +69,7 @@ class FollowingNode(SigningNode):
 
     def __init__(self, folder, other, *, name="de-two", key=COPY, url="", source="", **more):
         super().__init__(folder, None, name=name, key=key, **more)
-        self.other, self.url = other, url
+        self.other = other
         where = url or f"{other.store_folder.as_uri()}/"
         mirror = "" if url else ", mirror: scenes"
         source = source or f'keys: ["{other.key.public.text}"]'

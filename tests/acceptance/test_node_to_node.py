@@ -138,6 +138,8 @@ async def pair(origin, tmp_path):
     return origin, copy
 
 
+@pytest.mark.promise("P8")
+@pytest.mark.fault(32)
 async def test_a_head_that_was_rolled_back_is_refused(pair):
     origin, copy = pair
     await copy.run()
@@ -145,6 +147,8 @@ async def test_a_head_that_was_rolled_back_is_refused(pair):
     assert "an older head" in await refused(copy)
 
 
+@pytest.mark.promise("P8")
+@pytest.mark.fault(32)
 async def test_one_sequence_that_names_two_snapshots_is_refused(pair):
     origin, copy = pair
     await copy.run()
@@ -158,6 +162,8 @@ async def test_a_sequence_that_jumps_is_refused(pair):
     assert "jumps" in await refused(copy)
 
 
+@pytest.mark.promise("P8")
+@pytest.mark.fault(32)
 async def test_an_expired_head_is_refused(pair):
     _, copy = pair
     copy.now += 8 * 86_400
@@ -246,6 +252,8 @@ async def test_a_shard_that_is_cut_elsewhere_is_refused(origin, tmp_path):
     assert copy.natural() == {}
 
 
+@pytest.mark.promise("P8")
+@pytest.mark.fault(32)
 async def test_a_node_that_lost_its_state_is_followed_on(pair, tmp_path):
     import shutil
 
@@ -362,7 +370,7 @@ async def test_keys_change_with_the_consent_of_those_before(pair):
     chain = origin.store_folder / ".syncd/heads/keys.json"
     first = begin_chain("cn-one", ORIGINAL, origin.now)
     second = next_chain(first, [COPY.public.text], [ORIGINAL, COPY], origin.now)
-    chain.write_bytes(chain_text(second))
+    origin.chain = chain_text(second)
     origin.key = COPY
     await origin.run()
     assert origin.head()["keys"] == 2

@@ -151,6 +151,14 @@ PROMISE_CHANGES = (
         by="the_rest_between_two_parts_makes_a_round_fit_into_its_time",
     ),
     Change(
+        ("P8", 32),
+        "an older head of another node is followed",
+        "manifests/head.py",
+        "if head.seq < last.seq:",
+        "if head.seq < 0:",
+        by="a_head_that_was_rolled_back_is_refused",
+    ),
+    Change(
         ("P10", 22),
         "a credential is sent to every origin",
         "transports/http/auth.py",

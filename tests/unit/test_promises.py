@@ -29,10 +29,9 @@ def test_the_page_of_promises_is_what_the_marks_say(held):
 def test_every_promise_and_fault_is_held_by_a_test_or_said_to_be_for_later(held):
     assert (len(PROMISES), len(FAULTS)) == (10, 48)
     assert unheld(held) == []
-    assert {"P8", 32} == NOT_YET
+    assert set() == NOT_YET
     page = render(held)
-    assert "| P8 | Signed history | *not yet* |" in page
-    assert page.count("*not yet*") == 2
+    assert "*not yet*" not in page
 
 
 def test_what_no_test_holds_is_found(held):
@@ -45,7 +44,6 @@ def test_what_no_test_holds_is_found(held):
         ("@pytest.mark.fault(49)", "pass", "49 is no fault"),
         ('@pytest.mark.promise("P11")', "pass", "'P11' is no promise"),
         ("@pytest.mark.promise(1)", "pass", "1 is no promise"),
-        ("@pytest.mark.fault(32)", "pass", "32 is not kept yet"),
         ("@pytest.mark.fault", "pass", "names nothing"),
         ("@pytest.mark.fault()", "pass", "names nothing"),
         ("@pytest.mark.skip\n@pytest.mark.fault(1)", "pass", "never runs"),
