@@ -92,6 +92,8 @@ class _HtmlListing:
         insist_on_shallow(piece, self._url)
         rows = RowParser()
         text, is_utf8 = _text(piece)
+        if not is_utf8 and self._is_western:
+            text = _western(piece, text)
         page = LexborHTMLParser(text)
         anchors = page.css("a[href]")
         hrefs = [anchor.attributes.get("href") or "" for anchor in anchors]
@@ -267,6 +269,14 @@ def _text(piece: bytes) -> tuple[str, bool]:
         return piece.decode(), True
     except UnicodeDecodeError:
         return piece.decode("latin-1"), False
+
+
+def _western(piece: bytes, text: str) -> str:
+    """Return a piece in the Latin-1 of Windows, which browsers take for Latin-1, else its `text`."""
+    try:
+        return piece.decode("cp1252")
+    except UnicodeDecodeError:  # five bytes mean nothing there
+        return text
 
 
 def _raw(href: str) -> str:

@@ -50,6 +50,14 @@ def asked(server, path):
     return [(request.method, request.headers.get("range")) for request in server.requests if request.path == path]
 
 
+async def test_the_answer_of_a_proxy_that_may_have_changed_a_file_is_that_file():
+    """203: a promised checksum tells whether it has."""
+    async with hostile({"x": CONTENT}) as (server, transport):
+        answer = f.Answer(203, [("ETag", '"e"')], CONTENT)
+        server.fault("x", f.Instead(lambda request, _: answer), times=None)
+        assert await read(transport, "x") == CONTENT
+
+
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
 async def test_a_refused_range_from_the_beginning_is_asked_for_plainly_and_that_is_remembered(refusal):
     async with hostile({"x": CONTENT, "y": CONTENT}) as (server, transport):

@@ -90,6 +90,12 @@ def test_files_in_a_folder_of_encoded_name_have_urls_of_their_own():
     assert (file.path, file.urls) == ("降/a.nc", (f"{ROOT}%BD%B5/a.nc",))
 
 
+@pytest.mark.parametrize("label", ["windows-1252", "iso-8859-1"])
+def test_latin_1_of_a_page_is_that_of_windows(label):
+    body = page('<a href="météo–1.nc">météo–1.nc</a>').encode("cp1252")
+    assert list(read(body, f"text/html; charset={label}")[0]) == ["météo–1.nc"]
+
+
 def test_bytes_of_an_unknown_encoding_are_refused_by_name_and_latin_1_is_taken_where_the_page_says_so():
     body = page('<a href="café.nc">café.nc</a>', '<a href="good.nc">good.nc</a>').encode("latin-1")
     assert list(read(body, "text/html; charset=ISO-8859-1")[0]) == ["café.nc", "good.nc"]

@@ -228,7 +228,7 @@ class HttpRead:
     def _accept(self, answer: HttpAnswer) -> None:
         """Accept the answer if it is what was asked for, else raise."""
         status = answer.status
-        if status not in (200, 206) and not (self._method not in ("GET", "HEAD") and 200 <= status < 300):
+        if status not in (200, 203, 206) and not (self._method not in ("GET", "HEAD") and 200 <= status < 300):
             self._refuse(status)
             return
         size = answer.length
