@@ -173,13 +173,12 @@ async def measured(figure: str, root: Path, entries: int) -> dict[str, float]:
         STEPS.clear()
         divisor = await work
         await asyncio.sleep(0.002)  # the probe wakes once more
+        longest = {"stall": max(STALLS) * 1e3, "step": max(STEPS) * 1e3}
         seconds, spent = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
         probing.cancel()
     await store.aclose()
     cpu = spent.ru_utime + spent.ru_stime - usage.ru_utime - usage.ru_stime
-    return {
-        "seconds": (seconds - 0.012) / divisor, "cpu": cpu / divisor, "peak": spent.ru_maxrss / 1e3, "stall": max(STALLS) * 1e3, "step": max(STEPS) * 1e3,
-    }  # fmt: skip
+    return {"seconds": (seconds - 0.012) / divisor, "cpu": cpu / divisor, "peak": spent.ru_maxrss / 1e3, **longest}
 
 
 # -- the state folder and the store -------------------------------------------------------------------------------------
