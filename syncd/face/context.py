@@ -36,7 +36,7 @@ class FaceContext:
 
     @property
     def files(self) -> StoredFiles:
-        """Return the published files. Raises Unavailable."""
+        """Return the published files, as the open Catalogue has them. Raises Unavailable."""
         return StoredFiles(self.store, self.mirrors.catalogue, self.lists, self.threads)
 
     def url(self, path: str = "") -> str:

@@ -9,6 +9,7 @@ Rules:
 
 import asyncio
 import os
+import select
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
@@ -21,6 +22,7 @@ from syncd.face.pacing import TokenBucket
 
 WINDOW = 4 << 20  # bytes given to the system at once
 CHUNK = 256 << 10  # bytes read at once where the system cannot send the file
+KEEPS_UP = 2  # milliseconds that a thread waits for a client
 PATIENCE = 60.0  # seconds
 SLOW = 1024  # bytes a second
 
@@ -146,7 +148,7 @@ class _Socket:
         loop = asyncio.get_running_loop()
         while True:
             with suppress(BlockingIOError):
-                return await loop.run_in_executor(threads, os.sendfile, self._fd, file.fd, at, count)
+                return await loop.run_in_executor(threads, _copy, self._fd, file.fd, at, count)
             await self._writable(progress)
 
     async def _writable(self, progress: ReaderPace) -> None:
@@ -168,3 +170,25 @@ class _Socket:
 def _settle(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _copy(socket: int, file: int, at: int, count: int) -> int:
+    """Copy bytes into a socket in a thread, as long as the client keeps up; return their number, 0 at the file's end.
+
+    Raises BlockingIOError if the client takes nothing now.
+    """
+    done, poller = 0, select.poll()
+    poller.register(socket, select.POLLOUT)
+    while done < count:
+        try:
+            sent = os.sendfile(socket, file, at + done, count - done)
+        except BlockingIOError:
+            if poller.poll(KEEPS_UP):
+                continue
+            if not done:
+                raise
+            break
+        if not sent:
+            break
+        done += sent
+    return done
