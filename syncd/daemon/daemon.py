@@ -32,6 +32,7 @@ from syncd.daemon.controller import Controller
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.head_renewal import HeadRenewal
+from syncd.daemon.listings import Listings
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.pass_scheduler import PassScheduler
@@ -109,6 +110,7 @@ class Daemon:
         self.scrubber = Scrubber(registry, self.scheduler, current, background, idle=30 * deps.tick)
         self.maintenance = Maintenance(registry, current, background)
         self.head_renewal = HeadRenewal(registry, current, self.scheduler)
+        self.listings = Listings(registry, current)
         self.status = DaemonStatus(deps.now())
         self.control = Controller(
             registry,
@@ -198,6 +200,7 @@ class Daemon:
                 group.create_task(self.scrubber.run(), name="scrub"),
                 group.create_task(self.maintenance.run(), name="upkeep"),
                 group.create_task(self.head_renewal.run(), name="heads"),
+                group.create_task(self.listings.run(), name="listings"),
             ]
             if self.status.state == "starting":
                 self._started(killed)

@@ -34,7 +34,14 @@ def node_of(serve: ServeSettings | None) -> Node:
 
 
 async def read_publication(
-    store: Store, catalogue: Catalogue, node: Node, mirror: Mirror, row: MirrorRow, now: datetime
+    store: Store,
+    catalogue: Catalogue,
+    node: Node,
+    mirror: Mirror,
+    row: MirrorRow,
+    now: datetime,
+    *,
+    with_files: bool = True,
 ) -> Publication | None:
     """Return a mirror that is published and has a snapshot, else None. Raises what the store raises."""
     access = access_of(mirror, now)
@@ -42,7 +49,7 @@ async def read_publication(
     if access == "private" or not kept:
         return None
     files: list[PublishedFile] = []
-    if kept[0].files <= FEW_FILES and access == "open":
+    if with_files and kept[0].files <= FEW_FILES and access == "open":
         for shard in kept[0].content.shards:
             entries = await shard_entries(store, mirror.name, shard.sha256)
             files += [PublishedFile(one.path, one.size, one.sha256) for one in entries]

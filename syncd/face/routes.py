@@ -7,6 +7,7 @@ from syncd.face.asked import Asked, escaped
 from syncd.face.context import FaceContext
 from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
+from syncd.face.harvest_routes import harvest
 from syncd.face.head_routes import send_head, send_keys
 from syncd.face.landing_pages import mirror_page, node_page, page_file
 from syncd.face.portal_routes import mirror_document, node_document, sources
@@ -35,6 +36,8 @@ async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
             return await node_document(context, asked, name)
         case ("s3", *rest):
             return await s3_answer(context, asked, tuple(rest))
+        case ("oai" | "stac" | "waf", *_):
+            return await harvest(context, asked)
     raise Reject(404)
 
 

@@ -27,6 +27,7 @@ from syncd.face.asked import Asked, Served, split_path
 from syncd.face.client_address import client_address
 from syncd.face.connections import PublicConnections
 from syncd.face.context import FaceContext
+from syncd.face.harvest_routes import takes_form
 from syncd.face.pacing import PrefixLimits, prefix_of
 from syncd.face.public_mirrors import Unavailable
 from syncd.face.routes import answer
@@ -92,9 +93,9 @@ class FaceServer:
         try:
             if request.method == "OPTIONS":
                 return options()
-            if request.method not in {"GET", "HEAD"}:
-                raise Reject(405, Allow="GET, HEAD, OPTIONS")
             asked.parts = split_path(request.rel_url.raw_path)
+            if request.method not in {"GET", "HEAD"} and not (request.method == "POST" and takes_form(asked.parts)):
+                raise Reject(405, Allow="GET, HEAD, OPTIONS")
             await self._context.callers.identify(asked)
             await self._context.mirrors.check()
             return await answer(self._context, asked)

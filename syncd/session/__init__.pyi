@@ -2,4 +2,9 @@ from .manifests import read_manifest as read_manifest
 from .opening import open_session as open_session
 from .plugin_names import names as names
 from .plugins import has_store as has_store, open_store as open_store
+from .published import (
+    listed_in as listed_in,
+    published_mirrors as published_mirrors,
+    refresh_listed as refresh_listed,
+)
 from .session import VERSION as VERSION, Session as Session

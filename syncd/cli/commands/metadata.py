@@ -40,11 +40,11 @@ async def export(
     from datetime import UTC, datetime
 
     from manifests.messages import message
-    from syncd.cli.published import listed, published_mirrors
     from syncd.core import ConfigError, NotFound
     from syncd.exchange import EXPORTS
     from syncd.face import node_of
     from syncd.process import DONE
+    from syncd.session import listed_in, published_mirrors
 
     if kind not in {"all", *EXPORTS}:
         names = ", ".join(("all", *EXPORTS))
@@ -57,7 +57,7 @@ async def export(
     written: dict[str, int] = {}
     for name in EXPORTS if kind == "all" else (kind,):
         word, write = EXPORTS[name]
-        chosen = listed(found, word)
+        chosen = listed_in(found, word)
         left = [one for one in mirrors or () if one not in {held.name for held in chosen}]
         if left and kind != "all":
             raise ConfigError(
