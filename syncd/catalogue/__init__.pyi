@@ -28,6 +28,7 @@ from .holdings import (
 from .inflight import Inflight as Inflight
 from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrupted as is_interrupted
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
+from .mode_progress import MODES as MODES, ModeProgress as ModeProgress, mode_progress as mode_progress
 from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
 from .publications import Publications as Publications, Tombstone as Tombstone

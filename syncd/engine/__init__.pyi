@@ -2,13 +2,7 @@ from .agreed_plan import AgreedPlan as AgreedPlan, read_plan as read_plan
 from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .catch_up import caught_up as caught_up
-from .file_modes import (
-    ModeProgress as ModeProgress,
-    is_restricted as is_restricted,
-    mode_progress as mode_progress,
-    narrow_prefixes as narrow_prefixes,
-    use_recorded_modes as use_recorded_modes,
-)
+from .file_modes import is_restricted as is_restricted, use_recorded_modes as use_recorded_modes
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .head_states import head_state as head_state
 from .kept_snapshots import (
@@ -18,6 +12,7 @@ from .kept_snapshots import (
     shard_index as shard_index,
 )
 from .mirror_pass import Pass as Pass
+from .narrow_paths import narrow_prefixes as narrow_prefixes
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import (
     KEY_CHAIN as KEY_CHAIN,

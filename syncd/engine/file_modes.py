@@ -15,29 +15,9 @@ import msgspec
 from manifests.access import access_of
 from manifests.messages import plain
 from manifests.model import Mirror
-from syncd.catalogue import Catalogue
+from syncd.catalogue import MODES, Catalogue, ModeProgress, mode_progress
 from syncd.core import HasModes, Store, capability
-
-SETTING = "modes"
-KEPT = ("mirrors", "heads", "snapshots", "shards", "versions", "staged", "removed", "quarantine", "reports", "journal")
-
-
-class ModeProgress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far the files of a mirror have the modes that they should have."""
-
-    prefix: str
-    is_narrow: bool
-    is_done: bool = False
-    at: int = 0
-    """The number of folders that are done."""
-    after: str = ""
-    """The last path that is done in the next one."""
-
-
-def mode_progress(catalogue: Catalogue) -> dict[str, ModeProgress]:
-    """Return how far each mirror is that was ever restricted."""
-    text = catalogue.settings.get(SETTING)
-    return msgspec.json.decode(text, type=dict[str, ModeProgress]) if text else {}
+from syncd.engine.narrow_paths import narrow_prefixes
 
 
 def use_recorded_modes(store: Store, catalogue: Catalogue) -> None:
@@ -50,15 +30,6 @@ def use_recorded_modes(store: Store, catalogue: Catalogue) -> None:
 def is_restricted(mirror: Mirror, now: float) -> bool:
     """Return True if only partners that are named for a mirror may read its files now."""
     return access_of(mirror, datetime.fromtimestamp(now, UTC)) == "restricted"
-
-
-def narrow_prefixes(name: str, prefix: str) -> tuple[str, ...]:
-    """Return what belongs to a mirror in the store, as beginnings of paths."""
-    return (
-        prefix,
-        *(f".syncd/{folder}/{name}/" for folder in KEPT if folder != "mirrors"),
-        f".syncd/mirrors/{name}.json",
-    )
 
 
 async def apply_modes(
@@ -98,4 +69,4 @@ def _prefixes(known: Iterable[tuple[str, ModeProgress]]) -> Iterable[str]:
 
 def _store_progress(catalogue: Catalogue, known: dict[str, ModeProgress]) -> None:
     kept = {name: one for name, one in known.items() if one.is_narrow or not one.is_done}
-    catalogue.settings.set(SETTING, msgspec.json.encode(kept, enc_hook=plain).decode())
+    catalogue.settings.set(MODES, msgspec.json.encode(kept, enc_hook=plain).decode())

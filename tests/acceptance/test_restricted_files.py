@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from manifests.model import load_mirror
-from syncd.catalogue import Catalogue
-from syncd.engine import mode_progress
+from syncd.catalogue import Catalogue, mode_progress
 from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.mirroring import Mirroring
 from tests.fakes import Archive

@@ -61,7 +61,7 @@ def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
     """Return what `--json` prints of each mirror, and its `age` in words."""
     import msgspec
 
-    from syncd.engine import mode_progress
+    from syncd.catalogue import mode_progress
 
     history, now = catalogue.history, time.time()
     modes = mode_progress(catalogue)
