@@ -11,8 +11,9 @@ from manifests.stat import Promise, Stat, storable
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.planned_steps import PlannedSteps
+from syncd.core import SLICE
 
-PAGE = 1000  # claims of a page; planning one takes some milliseconds
+PAGE = SLICE  # claims of a page, which is planned in one turn of the event loop
 
 _json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -29,8 +30,8 @@ class Claims(PlannedSteps):
         self._began: dict[int, int] = {}
 
     def together(self, mirror: int, work: Callable[[], None]) -> None:
-        """Run `work`, which changes claims of one mirror, in one transaction, which is made durable once."""
-        self._of(mirror).together(work)
+        """Run `work`, which changes claims of one mirror, in one transaction, which the next durable one syncs."""
+        self._of(mirror).together(work, durable=False)
 
     def forget(self, mirror: int) -> None:
         """Begin a survey: delete all claims, and the record of the documents that they came from."""

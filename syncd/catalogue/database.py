@@ -11,7 +11,7 @@ Rules:
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -210,16 +210,25 @@ class Database:
         except apsw.Error as error:
             raise self.translated(error) from error
 
-    def together(self, work: Callable[[], None]) -> None:
-        """Run `work` in one transaction."""
+    def together(self, work: Callable[[], None], *, durable: bool = True) -> None:
+        """Run `work` in one transaction. If not `durable`, a power failure may undo it, but in its order only."""
         self.has_written = True
         try:
-            with self._db:
+            with nullcontext() if durable else self._unhurried(), self._db:
                 work()
         except apsw.Error as error:
             raise self.translated(error) from error
         except UNDECODABLE as error:  # in a function of ours that SQLite called
             raise self.damage(error) from error
+
+    @contextmanager
+    def _unhurried(self) -> Iterator[None]:
+        """Let transactions wait for the disk with the next durable one: a sync takes longer than the rest of them."""
+        self._db.pragma("synchronous", "normal")
+        try:
+            yield
+        finally:
+            self._db.pragma("synchronous", "full")
 
     def many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, in one transaction."""

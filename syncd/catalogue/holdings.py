@@ -135,21 +135,18 @@ class Holdings(MirrorPart):
         proved = list(proved)
 
         def work() -> None:
-            self._of(mirror).add(
+            records, paths = self._of(mirror), [(mirror, entry.path) for entry, _ in proved]
+            records.add(
                 "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)",
                 ((mirror, *_entry_values(entry, origin)) for entry, origin in proved),
             )
             if changed:
-                self._of(mirror).add(
-                    "INSERT OR IGNORE INTO changed VALUES (?,?)", ((mirror, entry.path) for entry, _ in proved)
-                )
-            self._of(mirror).add(
-                "DELETE FROM failure WHERE mirror=? AND path=?", ((mirror, entry.path) for entry, _ in proved)
-            )
-            self._of(mirror).add(
-                "DELETE FROM removed WHERE mirror=? AND path=? AND snapshot IN ('', '-')",
-                ((mirror, entry.path) for entry, _ in proved),
-            )
+                records.add("INSERT OR IGNORE INTO changed VALUES (?,?)", paths)
+            if records.one("SELECT 1 FROM failure WHERE mirror=? LIMIT 1", (mirror,)) is not None:
+                records.add("DELETE FROM failure WHERE mirror=? AND path=?", paths)
+            in_place = "mirror=? AND snapshot IN ('', '-')"
+            if records.one(f"SELECT 1 FROM removed WHERE {in_place} LIMIT 1", (mirror,)) is not None:  # noqa: S608  a literal
+                records.add(f"DELETE FROM removed WHERE {in_place} AND path=?", paths)  # noqa: S608  a literal
 
         self._of(mirror).together(work)
 

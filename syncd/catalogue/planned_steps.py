@@ -1,12 +1,12 @@
 """The steps that a pass has planned from the claims of upstream, in the scratch file of its mirror.
 
 Pages on which every file is new are stored as pages: this costs a tenth of one row for each file. They become rows only
-if very many must be sorted, or if one of them is refused.
+if one of them is refused, or waits for others to leave its path.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import merge
-from itertools import chain, islice
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -18,9 +18,10 @@ from syncd.catalogue.folded_paths import CatalogueSpill
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.mirror_schema import SCRATCH_TABLES
 from syncd.catalogue.parts import MirrorPart
-from syncd.core import NEW, Step
+from syncd.core import NEW, SLICE, Step
 
-SORTED_HERE = 50_000  # new files sorted in memory, about 20 MB; more of them become rows, which SQLite sorts
+PART = SLICE  # steps that are looked at in one turn of the event loop
+CLASSES = (256 << 20, 32 << 20, 4 << 20, 512 << 10, -1)  # the least sizes of the files that `by_size` takes together
 
 _stat = msgspec.msgpack.Decoder(Stat).decode
 _pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
@@ -71,24 +72,34 @@ class PlannedSteps(MirrorPart):
             ),
         )
 
-    def steps(self, mirror: int, *actions: str, largest_first: bool = False) -> Iterator[Step]:
+    def steps(self, mirror: int, *actions: str) -> Iterator[Step]:
         """Yield the steps with the given actions."""
-        if largest_first and self._new(mirror)[0] > SORTED_HERE:
-            self._unfold(mirror, lambda _: True)
-        new = (Step("fetch", stat.path, NEW, stat) for _, page in self._pages(mirror) for stat in page)
-        fetches = new if "fetch" in actions else iter(())
-        todo = self._todo(mirror, actions, largest_first=largest_first)
-        if largest_first:
-            yield from merge(sorted(fetches, key=_smallness), todo, key=_smallness)
-        else:
-            yield from chain(fetches, todo)
-
-    def _todo(self, mirror: int, actions: tuple[str, ...], *, largest_first: bool) -> Iterator[Step]:
-        """Yield the steps that have rows of their own."""
-        order = "ORDER BY size DESC, rowid" if largest_first else "ORDER BY rowid"
+        if "fetch" in actions:
+            for _, page in self._pages(mirror):
+                for stat in page:
+                    yield Step("fetch", stat.path, NEW, stat)
         marks = ",".join("?" * len(actions))
-        sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND action IN ({marks})"  # noqa: S608  constants
-        for action, path, reason, stat, size in self._of(mirror).rows(f"{sql} {order}", (mirror, *actions)):
+        yield from self._todo(mirror, f"action IN ({marks}) ORDER BY rowid", actions)
+
+    def by_size(self, mirror: int) -> Iterator[list[Step]]:
+        """Yield the transfers in classes of size, the largest first; in parts, of which many are empty."""
+        (low,) = self._of(mirror).one("SELECT min(rowid) FROM scratch.todo WHERE mirror=?", (mirror,))
+        (high,) = self._of(mirror).one("SELECT max(rowid) FROM scratch.todo WHERE mirror=?", (mirror,))
+        condition = (
+            "rowid>=? AND rowid<? AND action IN ('fetch', 'replace') AND coalesce(size, -1)>=? AND coalesce(size, -1)<?"
+        )
+        for below, least in pairwise((math.inf, *CLASSES)):
+            for _, page in self._pages(mirror):
+                found = [at for at, size in enumerate(page.sizes) if least <= size < below]
+                yield sorted((Step("fetch", page.paths[at], NEW, page[at]) for at in found), key=_smallness)
+            for first in range(low, high + 1, PART) if low is not None else ():
+                values = (first, first + PART, least, below)
+                yield sorted(self._todo(mirror, condition, values), key=_smallness)
+
+    def _todo(self, mirror: int, condition: str, values: tuple[object, ...]) -> Iterator[Step]:
+        """Yield the steps that have rows of their own."""
+        sql = f"SELECT action, path, reason, stat, bytes FROM scratch.todo WHERE mirror=? AND {condition}"  # noqa: S608  constants
+        for action, path, reason, stat, size in self._of(mirror).rows(sql, (mirror, *values)):
             yield Step(action, path, _reason(reason), _stat(stat) if stat is not None else None, size)
 
     def numbered(self, mirror: int, *actions: str) -> Iterator[tuple[int, Step]]:
@@ -109,9 +120,9 @@ class PlannedSteps(MirrorPart):
         for number, path, reason, stat, size in self._of(mirror).rows(sql, (mirror,)):
             yield number, Step("replace", path, _reason(reason), _stat(stat), size)
 
-    def first(self, mirror: int, action: str, limit: int) -> list[tuple[int, Step]]:
-        """As `numbered`: the first `limit` steps with an action, so that they may be changed meanwhile."""
-        return list(islice(self.numbered(mirror, action), limit))
+    def first(self, mirror: int, action: str, limit: int) -> Iterator[tuple[int, Step]]:
+        """As `numbered`: the first `limit` steps with an action."""
+        return islice(self.numbered(mirror, action), limit)
 
     def change_action(self, mirror: int, numbers: Iterable[int], action: str) -> None:
         """Change the action of steps; `keep` deletes them."""

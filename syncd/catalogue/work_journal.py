@@ -112,7 +112,9 @@ class WorkJournal(MirrorPart):
 
     def end_all(self, mirror: int, paths: Iterable[str]) -> None:
         """Delete the records of stagings whose files are stored and recorded."""
-        self._of(mirror).many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
+        records = self._of(mirror)
+        if records.one("SELECT 1 FROM inflight WHERE mirror=? LIMIT 1", (mirror,)) is not None:
+            records.many("DELETE FROM inflight WHERE mirror=? AND path=?", ((mirror, path) for path in paths))
 
 
 def _swap(row: tuple[Any, ...]) -> Swap:

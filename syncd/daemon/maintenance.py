@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from manifests.stat import Stat
 from syncd.catalogue import BackgroundReader, suppress_damage
-from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError
+from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError, next_turn
 from syncd.daemon.backup import back_up, backups, prune
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.engine import REASON
@@ -85,8 +85,8 @@ class Maintenance:
             while old := pass_history.quarantined_before(mirror, before):
                 for place in old:
                     pass_history.forget_quarantined(mirror, place)
-                await asyncio.sleep(0)
-        await asyncio.sleep(0)
+                await next_turn()
+        await next_turn()
 
     async def _quarantined_at(self, stat: Stat) -> float | None:
         """Return when a file was quarantined, or None if unknown.

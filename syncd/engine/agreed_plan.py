@@ -8,7 +8,7 @@ import msgspec
 
 from manifests.messages import count, message
 from syncd.catalogue import MirrorRow
-from syncd.core import NoSpace, PlanOutdated
+from syncd.core import NoSpace, PlanOutdated, next_turn
 from syncd.engine.build_plan import PlanResult
 from syncd.engine.pass_context import PassContext
 from syncd.engine.plan_file import (
@@ -55,7 +55,7 @@ class AgreedPlan(msgspec.Struct, frozen=True):
         for number, step in enumerate(context.catalogue.claims.steps(row.id, *ACTIONS)):
             summed.add(step)
             if number % AT_ONCE == AT_ONCE - 1:
-                await asyncio.sleep(0)
+                await next_turn()
         if summed.hexdigest() != header.steps_sha256:
             reasons += await asyncio.to_thread(self._differences, list(_named(context, row, summed.count)))
         if reasons:

@@ -5,46 +5,58 @@ bytes mean the same file. Then the listing's new stamp is remembered, so that th
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from manifests.snapshot import Origin
-from manifests.stamps import doubt
+from manifests.stamps import Doubt, doubt
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow
-from syncd.core import PermanentError, SeveralSources, Step, SurveyAdvanced, TransientError, capability
+from syncd.core import (
+    PermanentError,
+    SeveralSources,
+    Step,
+    SurveyAdvanced,
+    TransientError,
+    capability,
+    collected,
+    in_slices,
+    next_turn,
+)
 from syncd.engine.claim_changes import is_unchanged
 from syncd.engine.identical_files import has_several_etags
 from syncd.engine.inventory import Inventory
 from syncd.engine.pass_context import PassContext
 from syncd.engine.planner import Counts
 
+UNASKED = 64  # files that are compared, and not asked for, in one turn of the event loop
 AT_ONCE = 32  # requests under way; the governor limits them
-BATCH = 2000  # steps that are decided in one transaction
+BATCH = 2000  # steps that are decided together
 
 
 async def ask_upstream(context: PassContext, row: MirrorRow, counts: Counts, inventory: Inventory) -> None:
     """Decide the steps `ask`: each becomes `keep` or `replace`."""
     if counts.ask:
-        asking = _QuestionRun(context, row, counts)
-        while steps := context.catalogue.claims.first(row.id, "ask", BATCH):
+        asking = _QuestionRun(context, row, counts, dict(await collected(context.catalogue.doubts.all(row.id))))
+        while steps := await collected(context.catalogue.claims.first(row.id, "ask", BATCH)):
             await asking.run(steps)
             documents = inventory.documents
             context.listener(SurveyAdvanced(context.mirror.name, documents, documents, inventory.files))
 
 
 class _QuestionRun:
-    def __init__(self, context: PassContext, row: MirrorRow, counts: Counts) -> None:
+    def __init__(self, context: PassContext, row: MirrorRow, counts: Counts, doubts: Mapping[str, Doubt]) -> None:
         self.context = context
         self.row = row
         self.counts = counts
-        self.doubts = context.catalogue.doubts.all(row.id)
+        self.doubts = doubts
         self.several_etags = has_several_etags(context)
         self.several_sources = capability(context.source, SeveralSources)
         self.kept: list[tuple[int, Step, Origin | None]] = []
         self.replaced: list[tuple[int, Step]] = []
         self.proved: list[str] = []
+        self.unasked = 0
 
     async def run(self, steps: list[tuple[int, Step]]) -> None:
         """Ask for these files, and record the decisions."""
@@ -55,10 +67,14 @@ class _QuestionRun:
         claims, holdings = self.context.catalogue.claims, self.context.catalogue.holdings
         kept, replaced, proved = self.kept, self.replaced, self.proved
         self.kept, self.replaced, self.proved = [], [], []
-        holdings.renew(self.row.id, [origin for _, _, origin in kept if origin is not None])
-        self.context.catalogue.doubts.clear(self.row.id, proved)
-        claims.change_action(self.row.id, [number for number, _, _ in kept], "keep")
-        claims.change_action(self.row.id, [number for number, _ in replaced], "replace")
+        async for some in in_slices([origin for _, _, origin in kept if origin is not None]):
+            holdings.renew(self.row.id, some)
+        async for paths in in_slices(proved):
+            self.context.catalogue.doubts.clear(self.row.id, paths)
+        async for numbers in in_slices([number for number, _, _ in kept]):
+            claims.change_action(self.row.id, numbers, "keep")
+        async for numbers in in_slices([number for number, _ in replaced]):
+            claims.change_action(self.row.id, numbers, "replace")
         self._count([step for _, step, _ in kept], [step for _, step in replaced])
 
     def _count(self, kept: list[Step], replaced: list[Step]) -> None:
@@ -78,6 +94,9 @@ class _QuestionRun:
             is_doubted = step.path in self.doubts
             if not is_doubted and _is_as_listed_before(origin, step.stat):
                 self.kept.append((number, step, None))
+                self.unasked += 1
+                if self.unasked % UNASKED == 0:
+                    await next_turn(UNASKED)
                 continue
             found = await self._answer(step.stat)
             if found is None or not is_unchanged(entry, origin, found, several_etags=self.several_etags):

@@ -1,10 +1,7 @@
 """Makes a Plan: surveys upstream, compares the Inventory with the Entries, and records the steps in the Catalogue."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
-from itertools import islice
-from typing import TypeVar
 
 import msgspec
 
@@ -28,6 +25,9 @@ from syncd.core import (
     SurveyStarted,
     SyncdError,
     TransientError,
+    collected,
+    in_slices,
+    next_turn,
 )
 from syncd.engine.asking import ask_upstream
 from syncd.engine.followed_node import FollowedNode
@@ -46,8 +46,6 @@ from syncd.engine.survey import Survey
 from syncd.engine.survey_cursor import SurveyCursor
 from syncd.engine.vacated_paths import VacatedPaths
 from syncd.streams import Spool
-
-T = TypeVar("T")
 
 
 class PlanResult(msgspec.Struct):
@@ -201,7 +199,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
     """Compare a sorted listing with the Entries, and record only differences."""
     inventory, planner, settling, folds = (
         Inventory(),
-        _planner(context, row, adding=elsewhere, native=True),
+        await _planner(context, row, adding=elsewhere, native=True),
         _settling(context, row),
         CaseFoldIndex(context.catalogue.claims.spill(row.id)),
     )
@@ -209,7 +207,7 @@ async def _plan_listing(context: PassContext, row: MirrorRow, survey: Survey, *,
         async with aclosing(survey.listed()) as pages:
             async for page in pages:
                 _count(context, inventory, page)
-                _merge(context, row, planner, settling, page)
+                await _merge(context, row, planner, settling, page)
                 folds.add(paths_of(page))
     except LOCAL_FAILURES:
         raise
@@ -253,12 +251,12 @@ async def _plan_claims(
     context: PassContext, row: MirrorRow, survey: Survey, inventory: Inventory, *, elsewhere: bool = False
 ) -> PlanResult:
     """Compare the collected claims with the Entries."""
-    planner = _planner(context, row, adding=elsewhere, native=is_native(context.reader))
+    planner = await _planner(context, row, adding=elsewhere, native=is_native(context.reader))
     settling, folds = _settling(context, row), CaseFoldIndex(context.catalogue.claims.spill(row.id))
+    await next_turn()
     for page in survey.claims.pages(row.id):
-        _merge(context, row, planner, settling, page)
+        await _merge(context, row, planner, settling, page)
         folds.add(paths_of(page))
-        await asyncio.sleep(0)
     return await _planned(context, row, planner, settling, inventory, folds)
 
 
@@ -266,13 +264,13 @@ def _settling(context: PassContext, row: MirrorRow) -> SettleRule:
     return SettleRule(context.mirror.source, context.catalogue.unsettled, row, context.now())
 
 
-def _planner(context: PassContext, row: MirrorRow, *, adding: bool, native: bool) -> Planner:
+async def _planner(context: PassContext, row: MirrorRow, *, adding: bool, native: bool) -> Planner:
     return Planner(
         context.catalogue.holdings.known_files(row.id),
         adding=adding,
         published=context.mirror.verify.require == "published",
         pinned=dict(context.catalogue.approvals.pins(row.id)),
-        doubts=context.catalogue.doubts.all(row.id),
+        doubts=dict(await collected(context.catalogue.doubts.all(row.id))),
         native=native,
     )
 
@@ -286,9 +284,8 @@ async def _planned(
     folds: CaseFoldIndex,
 ) -> PlanResult:
     if inventory.complete:
-        for page in _pages(planner.finish()):
+        async for page in in_slices(planner.finish()):
             _write(context, row, page)
-            await asyncio.sleep(0)
     counts = planner.counts
     if suspects := folds.suspects():
         is_folding = await folds_case(context.store)
@@ -306,15 +303,15 @@ async def _planned(
 async def _await_vacancy(context: PassContext, row: MirrorRow, counts: Counts) -> None:
     """Let new files wait until publication whose paths others still take: a file becomes a folder, or the reverse."""
     claims = context.catalogue.claims
-    leaving = [step.path for step in claims.steps(row.id, "remove")] if counts.remove else []
+    steps = claims.steps(row.id, "remove") if counts.remove else ()
+    leaving = [step.path async for part in in_slices(steps) for step in part]
     leaving += [path for path, _ in context.catalogue.approvals.pins(row.id)]
     if not leaving or not counts.fetch:
         return
     vacated = VacatedPaths(leaving, folds=await folds_case(context.store))
     waiting: dict[str, str] = {}
-    for page in _pages(claims.fetched_paths(row.id)):
+    async for page in in_slices(claims.fetched_paths(row.id)):
         waiting.update(vacated.waiting(page))
-        await asyncio.sleep(0)
     if waiting:
         size = claims.replace_others(row.id, waiting)
         counts.fetch -= len(waiting)
@@ -323,27 +320,20 @@ async def _await_vacancy(context: PassContext, row: MirrorRow, counts: Counts) -
         counts.replace_bytes += size
 
 
-def _merge(context: PassContext, row: MirrorRow, planner: Planner, settling: SettleRule, page: Page) -> None:
+async def _merge(context: PassContext, row: MirrorRow, planner: Planner, settling: SettleRule, page: Page) -> None:
     """Plan a page, and record the steps."""
-    if not settling.is_needed:
-        if isinstance(page, Stats) and planner.fetch_page(page):
-            context.catalogue.claims.add_new(row.id, page)
-        else:
-            _write(context, row, planner.feed(page))
-        return
-    if isinstance(page, Stats) and settling.passes(page) and planner.fetch_page(page):
+    is_needed = settling.is_needed
+    if isinstance(page, Stats) and (not is_needed or settling.passes(page)) and planner.fetch_page(page):
         context.catalogue.claims.add_new(row.id, page)
+        await next_turn()
         return
-    if settling.marker and (markers := settling.markers(page)):
+    if is_needed and settling.marker and (markers := settling.markers(page)):
         context.catalogue.claims.add_markers(row.id, markers)
-    _write(context, row, settling.hold_back(planner.feed(page), planner.counts))
+    for steps in planner.feed(page):
+        _write(context, row, settling.hold_back(steps, planner.counts) if is_needed else steps)
+        await next_turn()
 
 
 def _write(context: PassContext, row: MirrorRow, steps: list[Step]) -> None:
     if steps:
         context.catalogue.claims.add_steps(row.id, steps)
-
-
-def _pages(rows: Iterator[T]) -> Iterator[list[T]]:
-    while page := list(islice(rows, 1000)):
-        yield page

@@ -1,14 +1,15 @@
 """Keeps the index of held content: what a publish changed, or a whole mirror where the index does not know it."""
 
-import asyncio
 from collections.abc import Iterator
 
 from syncd.catalogue import Catalogue, HeldBytes, MirrorRow, Run, begins_run
+from syncd.core import SLICE, in_slices, next_turn
 from syncd.engine.content_claims import keys_of
 
 BATCH = 50_000  # rows sorted in memory: the more, the fewer pages of the index are written twice
-PART = 1_000  # rows added in one transaction: a few milliseconds
-LOOK = 500  # files read between two turns of the event loop
+PARTS = 64  # parts of the sorted rows, each of which is added in a transaction of its own
+KEY_BITS = 48
+LOOK = 64  # files read between two turns of the event loop
 
 
 async def index_published(catalogue: Catalogue, mirror: MirrorRow, files: int) -> None:
@@ -107,17 +108,26 @@ class _Filling:
         if len(self.rows) >= BATCH:
             await self._flush()
         elif self.looked % LOOK == 0:
-            await asyncio.sleep(0)
+            await next_turn()
 
     async def _flush(self) -> None:
         if self.firsts:
             firsts = self.firsts if self.left is None else self.firsts | {self.left}
             anchors = self.index.anchors(self.mirror.name, firsts)
             if anchors:  # else the index cannot be used
-                rows = sorted((key, anchors[first]) for first, key in self.rows)
                 left = anchors[self.left] if self.left is not None else None
-                for at in range(0, len(rows), PART):
-                    self.index.add(rows[at : at + PART], left)
-                    await asyncio.sleep(0)
+                for part in await _sorted_parts(self.rows, anchors):
+                    async for rows in in_slices(sorted(part), 2 * SLICE):
+                        self.index.add(rows, left)
         self.firsts, self.rows, self.run = set(), [], None
-        await asyncio.sleep(0)
+        await next_turn()
+
+
+async def _sorted_parts(rows: list[tuple[str, int]], anchors: dict[str, int]) -> list[list[tuple[int, int]]]:
+    """Return the keys with the numbers of their runs, in parts that follow one another: sorting all takes too long."""
+    parts: list[list[tuple[int, int]]] = [[] for _ in range(PARTS)]
+    shift = KEY_BITS - PARTS.bit_length() + 1
+    async for some in in_slices(rows, 8 * SLICE):
+        for first, key in some:
+            parts[(key >> shift) + PARTS // 2].append((key, anchors[first]))
+    return parts

@@ -8,22 +8,20 @@ Rules:
    has shown, by ranges at places that it cannot foresee, that it has these bytes.
 """
 
-import asyncio
 from collections.abc import Container
 from contextlib import nullcontext
-from itertools import islice
 
 from manifests.origins import origin_of
 from syncd.catalogue import HeldBytes, LocalCopy, MirrorRow, Run, suppress_damage
-from syncd.core import Step, SurveyNoted
+from syncd.core import SLICE, Step, SurveyNoted, in_slices, next_turn
 from syncd.engine.content_claims import Evidence, evidence_of, keys_of
 from syncd.engine.content_index import index_mirror
 from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.planner import Counts
 
-BATCH = 500  # steps looked up at once
-RUNS = 16  # runs read between two turns of the event loop
+BATCH = SLICE  # steps looked up at once
+RUNS = 4  # runs read between two turns of the event loop
 LEAST_SAMPLED = 256 << 10  # bytes of a file of which ranges are compared: a smaller one is downloaded as cheaply
 
 
@@ -37,11 +35,10 @@ async def plan_copies(context: PassContext, row: MirrorRow, counts: Counts, *, e
     if not index.is_empty():
         finder = _Finder(context, row, elsewhere=elsewhere)
         steps = claims.steps(row.id, "fetch", "replace")
-        while batch := list(islice(steps, BATCH)):
+        async for batch in in_slices(steps, BATCH):
             copies = await finder.find(batch)
             index.plan(row.name, copies)
             _count(counts, batch, copies)
-            await asyncio.sleep(0)
     if index.trouble:
         context.listener(SurveyNoted(context.mirror.name, index.trouble, 1))
 
@@ -84,7 +81,7 @@ class _Finder:
         for number, run in enumerate(dict.fromkeys(run for each in runs.values() for run in each)):
             contents[run] = self._content(run, runs)
             if number % RUNS == RUNS - 1:
-                await asyncio.sleep(0)
+                await next_turn()
         for key, each in runs.items():
             for run in each:
                 if key not in contents[run]:

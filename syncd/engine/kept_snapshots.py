@@ -9,7 +9,7 @@ import msgspec
 
 from manifests.messages import message
 from manifests.snapshot import MAX_SHARD, Entry, Snapshot, SnapshotError, entries_of, unpack
-from syncd.core import Damaged, NotFound, Store
+from syncd.core import Damaged, NotFound, Store, next_turn
 from syncd.engine.pass_paths import shard_path
 
 TURN = 1_000  # entries compared between two turns of the event loop
@@ -67,7 +67,7 @@ async def differences(
         if old is None and new is None:
             return
         if number % TURN == 0:
-            await asyncio.sleep(0)
+            await next_turn()
         if new is None or (old is not None and old.path < new.path):
             assert old is not None
             yield old.path, old, None

@@ -10,16 +10,14 @@ Rules:
    transfers that is proved, by the checksums of the files that are stored; a plan can only expect it.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import islice
 
 import msgspec
 
 from manifests.messages import plain
 from manifests.stat import Stat
 from syncd.catalogue import Decisions, MirrorRow, Swap
-from syncd.core import Known, Loss, LossKind, RemovalsParked, Step
+from syncd.core import Known, Loss, LossKind, RemovalsParked, Step, collected, in_slices, next_turn
 from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.moved_content import expected_elsewhere, held_elsewhere
 from syncd.engine.pass_context import PassContext
@@ -36,9 +34,9 @@ async def evaluate_plan(context: PassContext, row: MirrorRow, counts: Counts, *,
     Deleted files whose content the plan copies to other names are not counted. Losses are held after the transfers
     only: by then more files may turn out to have moved.
     """
-    _keep_rejected(context, row, counts, complete=complete)
+    await _keep_rejected(context, row, counts, complete=complete)
     claims = context.catalogue.claims
-    shrinking = list(claims.shrinking(row.id))
+    shrinking = await collected(claims.shrinking(row.id))
     deleted = [one async for one in _losses(claims.steps(row.id, "remove"))] if complete and counts.remove else []
     losses = [*deleted, *(_planned_loss(step) for _, step in shrinking)]
     moving = await _expected_moves(context, row, losses)
@@ -131,22 +129,24 @@ async def _expected_moves(context: PassContext, row: MirrorRow, losses: list[Los
     staying = [loss for loss in losses if loss.path not in moving]
     if _holds(context, row, staying):
         steps = context.catalogue.claims.steps(row.id, "remove", "replace", "hold")
-        moving |= await held_elsewhere(context, row, staying, {step.path for step in steps})
+        leaving = {step.path async for part in in_slices(steps) for step in part}
+        moving |= await held_elsewhere(context, row, staying, leaving)
         moving |= await expected_elsewhere(context, row, [loss for loss in staying if loss.path not in moving])
     return moving
 
 
-def _keep_rejected(context: PassContext, row: MirrorRow, counts: Counts, *, complete: bool) -> None:
+async def _keep_rejected(context: PassContext, row: MirrorRow, counts: Counts, *, complete: bool) -> None:
     """Drop the steps whose loss a steward rejected; forget rejections of what upstream no longer shows."""
     claims, approvals = context.catalogue.claims, context.catalogue.approvals
     rejected = approvals.rejected(row.id)
     if not rejected:
         return
     found: list[tuple[int, Step]] = []
-    for number, step in claims.numbered(row.id, "remove", "replace"):
-        loss = _deletion(step) if step.action == "remove" else _planned_loss(step)
-        if _is_decided(rejected, loss):
-            found.append((number, step))
+    async for part in in_slices(claims.numbered(row.id, "remove", "replace")):
+        for number, step in part:
+            loss = _deletion(step) if step.action == "remove" else _planned_loss(step)
+            if _is_decided(rejected, loss):
+                found.append((number, step))
     claims.change_action(row.id, [number for number, _ in found], "keep")
     for _, step in found:
         if step.action == "remove":
@@ -171,10 +171,9 @@ def _holds(context: PassContext, row: MirrorRow, losses: list[Loss], added: tupl
 
 async def _losses(steps: Iterator[Step]) -> AsyncIterator[Loss]:
     """Yield the losses of a plan, a part at a time, so that other passes go on."""
-    while part := list(islice(steps, AT_ONCE)):
+    async for part in in_slices(steps, AT_ONCE):
         for step in part:
             yield _deletion(step) if step.action == "remove" else _planned_loss(step)
-        await asyncio.sleep(0)
 
 
 async def _hold(context: PassContext, row: MirrorRow, losses: list[Loss], reason: str, *, deletions: bool) -> None:
@@ -183,7 +182,7 @@ async def _hold(context: PassContext, row: MirrorRow, losses: list[Loss], reason
     approvals = context.catalogue.approvals
     approvals.park(row.id, losses[:AT_ONCE], deletions=deletions)
     for first in range(AT_ONCE, len(losses), AT_ONCE):
-        await asyncio.sleep(0)
+        await next_turn()
         approvals.park_more(row.id, losses[first : first + AT_ONCE])
     context.listener(RemovalsParked(context.mirror.name, len(losses), lost, reason, replaced))
 

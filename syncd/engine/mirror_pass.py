@@ -8,15 +8,13 @@ Rules:
    that it was stopped.
 """
 
-import asyncio
 import secrets
-from itertools import islice
 
 import msgspec
 
 from manifests.messages import message, plain
 from syncd.catalogue import MirrorRow
-from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe
+from syncd.core import Event, PassFinished, PermanentError, SurveyAdvanced, Unsafe, in_slices, next_turn
 from syncd.engine.agreed_plan import AgreedPlan
 from syncd.engine.build_plan import PlanResult, cursor_of, make_plan
 from syncd.engine.file_modes import apply_modes
@@ -34,6 +32,8 @@ from syncd.engine.staging import drop_unjournaled
 from syncd.engine.strays import find_strays, note_recovered, note_recovering, quarantine_strays
 from syncd.engine.worker_port import LIKELY
 from syncd.wrappers import stopping
+
+REFUSED = 16  # refused files that are reported in one turn of the event loop: each is a transaction
 
 
 class Pass:
@@ -86,7 +86,7 @@ class Pass:
             await require_files(context, row, planning)
         if self.agreed is not None:
             await self._require_agreed(row, planning)
-        self._refuse(row)
+        await self._refuse(row)
         self._drop_unwanted_swaps(planning)
         strays = await find_strays(context, row, self.place) if is_recovering else frozenset()
         await PassTransfers(results).run(strays, planning.inventory)
@@ -109,8 +109,9 @@ class Pass:
             context.catalogue.failures.forget_before(row.id, started)
             if results.has_deferred:
                 context.catalogue.deferred.forget_unclaimed(row.id)
-            if results.doubted:
-                context.catalogue.doubts.forget_unheld(row.id)
+            if results.has_doubts:
+                for _ in context.catalogue.doubts.forgetting_unheld(row.id):
+                    await next_turn()
         if complete and not self.parked and not result.waiting and not planning.inventory.elsewhere:
             cursor_of(context, row).save(planning.inventory.mark, snapshot.id, is_part=planning.inventory.is_part)
         context.catalogue.history.finish(
@@ -165,11 +166,12 @@ class Pass:
             waiting.difference_update(step.path for step in catalogue.claims.steps(row.id, "replace"))
             catalogue.journal.end_swaps(row.id, waiting)
 
-    def _refuse(self, row: MirrorRow) -> None:
+    async def _refuse(self, row: MirrorRow) -> None:
         """Report refused files as failed, with the reason."""
-        for step in self.context.catalogue.claims.steps(row.id, "refuse"):
-            error = Unsafe(message("{path}: {reason}", path=step.path, reason=step.reason))
-            self.results.fail(step.path, error, step.stat)
+        async for part in in_slices(self.context.catalogue.claims.steps(row.id, "refuse"), REFUSED):
+            for step in part:
+                error = Unsafe(message("{path}: {reason}", path=step.path, reason=step.reason))
+                self.results.fail(step.path, error, step.stat)
 
     async def _drop_outdated(self) -> None:
         """Delete staged replacements that upstream no longer has, or that were rejected."""
@@ -212,10 +214,9 @@ class Pass:
         if planning.parked:
             is_approved = approved_deletions(self.context, row)
             steps = (step for step in steps if step.path in moved or is_approved(step))
-        while part := [step.path for step in islice(steps, AT_ONCE)]:
-            catalogue.holdings.remove(row.id, part, at)
+        async for part in in_slices(steps, AT_ONCE):
+            catalogue.holdings.remove(row.id, [step.path for step in part], at)
             self.removed += len(part)
-            await asyncio.sleep(0)
         catalogue.approvals.spend_approval(row.id)
 
     def _result(self, snapshot: str, *, complete: bool, planning: PlanResult) -> PassFinished:

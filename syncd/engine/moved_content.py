@@ -1,15 +1,12 @@
 """Tells which losses are none, because the next Snapshot has the same content under another name."""
 
-import asyncio
-from collections.abc import Container, Iterable, Iterator
-from itertools import islice
+from collections.abc import Container, Iterable
+from contextlib import aclosing
 
 from syncd.catalogue import MirrorRow, Swap
-from syncd.core import Known, Loss
+from syncd.core import Loss, collected, in_slices
 from syncd.engine.content_claims import Evidence, evidence_in, evidence_of
 from syncd.engine.pass_context import PassContext
-
-PAGE = 2_000  # files looked at between two turns of the event loop
 
 
 async def held_elsewhere(
@@ -25,27 +22,28 @@ async def held_elsewhere(
     holdings = context.catalogue.holdings
     lost: dict[bytes, list[str]] = {}
     empty: list[str] = []
-    for loss in losses:
-        found = holdings.entry(row.id, loss.path)
-        if found is not None and found[0].size == 0:
-            empty.append(loss.path)
-        elif found is not None:
-            lost.setdefault(bytes.fromhex(found[0].sha256), []).append(loss.path)
+    async for part in in_slices(losses):
+        for loss in part:
+            found = holdings.entry(row.id, loss.path)
+            if found is not None and found[0].size == 0:
+                empty.append(loss.path)
+            elif found is not None:
+                lost.setdefault(bytes.fromhex(found[0].sha256), []).append(loss.path)
     kept: set[str] = set()
     for swap in swaps:
         kept.update(lost.pop(bytes.fromhex(swap.entry.sha256), ()))
-    added = set(holdings.changed(row.id)) if empty else set()
-    for page in _pages(holdings.known_files(row.id)):
-        for path, length, _, _, sha256, _ in page:
-            if path in leaving:
-                continue
-            if sha256 in lost:
-                kept.update(lost.pop(sha256))
-            elif length == 0 and empty and path in added:
-                kept.add(empty.pop())
-        if not lost and not empty:
-            break
-        await asyncio.sleep(0)
+    added = set(await collected(holdings.changed(row.id))) if empty else set()
+    async with aclosing(in_slices(holdings.known_files(row.id))) as pages:
+        async for page in pages:
+            for path, length, _, _, sha256, _ in page:
+                if path in leaving:
+                    continue
+                if sha256 in lost:
+                    kept.update(lost.pop(sha256))
+                elif length == 0 and empty and path in added:
+                    kept.add(empty.pop())
+            if not lost and not empty:
+                break
     return kept
 
 
@@ -55,21 +53,14 @@ async def expected_elsewhere(context: PassContext, row: MirrorRow, losses: Itera
     Nothing is proved: it is what a plan can tell before the transfers.
     """
     catalogue, wanted = context.catalogue, set[Evidence]()
-    for number, step in enumerate(catalogue.claims.steps(row.id, "fetch", "replace"), 1):
-        if step.stat is not None:
-            wanted.update(evidence_of(step.stat))
-        if number % PAGE == 0:
-            await asyncio.sleep(0)
+    async for steps in in_slices(catalogue.claims.steps(row.id, "fetch", "replace")):
+        for step in steps:
+            if step.stat is not None:
+                wanted.update(evidence_of(step.stat))
     found: set[str] = set()
-    for number, loss in enumerate(losses, 1):
-        for stored in catalogue.content.entries(row.id, loss.path, loss.path + "\0"):
-            if not wanted.isdisjoint(evidence_in(stored)):
-                found.add(loss.path)
-        if number % PAGE == 0:
-            await asyncio.sleep(0)
+    async for part in in_slices(losses):
+        for loss in part:
+            for stored in catalogue.content.entries(row.id, loss.path, loss.path + "\0"):
+                if not wanted.isdisjoint(evidence_in(stored)):
+                    found.add(loss.path)
     return found
-
-
-def _pages(rows: Iterator[Known]) -> Iterator[list[Known]]:
-    while page := list(islice(rows, PAGE)):
-        yield page

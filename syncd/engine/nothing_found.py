@@ -3,7 +3,7 @@
 from manifests.messages import count, message
 from manifests.model import Mirror
 from syncd.catalogue import MirrorRow
-from syncd.core import NothingFound
+from syncd.core import NothingFound, collected
 from syncd.engine.build_plan import PlanResult
 from syncd.engine.losses import approved_deletions, hold_planned
 from syncd.engine.pass_context import PassContext
@@ -16,7 +16,7 @@ async def require_files(context: PassContext, row: MirrorRow, planning: PlanResu
     """Raise NothingFound if the complete Inventory of a plan has no file, or fewer than the guard demands."""
     guard, found = context.mirror.guard, planning.counts.found
     reason = guard.refuses(found)
-    if not guard.min_files and _is_accepted(context, row, found):
+    if not guard.min_files and await _is_accepted(context, row, found):
         return
     if reason is None:
         return
@@ -30,7 +30,7 @@ async def require_files(context: PassContext, row: MirrorRow, planning: PlanResu
     raise error
 
 
-def _is_accepted(context: PassContext, row: MirrorRow, found: int) -> bool:
+async def _is_accepted(context: PassContext, row: MirrorRow, found: int) -> bool:
     """Return True if a steward approved the deletion of every file: until upstream has files, the mirror is empty."""
     settings, name = context.catalogue.settings, f"empty:{row.name}"
     was_accepted = bool(settings.get(name))
@@ -38,7 +38,7 @@ def _is_accepted(context: PassContext, row: MirrorRow, found: int) -> bool:
         if was_accepted:
             settings.set(name, "")
         return False
-    removed = list(context.catalogue.claims.steps(row.id, "remove"))
+    removed = await collected(context.catalogue.claims.steps(row.id, "remove"))
     if not was_accepted and removed and all(map(approved_deletions(context, row), removed)):
         settings.set(name, "approved")
         return True

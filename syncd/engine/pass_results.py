@@ -1,7 +1,9 @@
 """Records what became of each file of a pass: in the Catalogue, in batches, and to the listener."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from manifests.messages import count, message
 from manifests.snapshot import Entry
@@ -24,6 +26,7 @@ from syncd.core import (
     TransferFailed,
     TransferFinished,
     TransientError,
+    next_turn,
 )
 from syncd.engine.identical_files import IdenticalFiles
 from syncd.engine.pass_context import PassContext
@@ -49,6 +52,8 @@ class PassResults:
         self.copied = self.copied_bytes = self.fetched_bytes = 0
         self.batch: list[VerifiedFile] = []
         self.batch_bytes = 0
+        self.schedule: Callable[[Coroutine[Any, Any, None]], object] | None = None
+        """What starts the task that records the batch, None while it waits for its turn."""
         self.no_space: NoSpace | Offline | LeaseLost | None = None
         self.expired: CredentialExpired | None = None
         self.unasked = 0  # files that wait for a renewed credential
@@ -56,7 +61,7 @@ class PassResults:
         self.archived: dict[str, int] = {}
         self.has_deferred = context.catalogue.deferred.any(row.id)
         self.identical = IdenticalFiles(context, row)
-        self.doubted = context.catalogue.doubts.all(row.id)
+        self.has_doubts = context.catalogue.doubts.any(row.id)
 
     def end(self, moving: ActiveTransfer, outcome: VerifiedFile | TransientError | PermanentError) -> None:
         """Record the result of a transfer."""
@@ -94,8 +99,9 @@ class PassResults:
             self.moved += entry.size
         self.batch.append(proved)
         self.batch_bytes += entry.size
-        if len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES:
-            self.flush_batch()
+        if self.schedule is not None and (len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES):
+            self.schedule(self._record_batch())
+            self.schedule = None
         self.context.listener(
             TransferFinished(
                 self.context.mirror.name,
@@ -108,6 +114,21 @@ class PassResults:
                 proved.is_copy,
             )
         )
+
+    @contextmanager
+    def recording(self, schedule: Callable[[Coroutine[Any, Any, None]], object]) -> Iterator[None]:
+        """Record batches as they fill up, in tasks that `schedule` starts, and the rest at the end of the block."""
+        self._again = self.schedule = schedule
+        try:
+            yield
+        finally:
+            self.schedule = None
+            self.flush_batch()
+
+    async def _record_batch(self) -> None:
+        await next_turn()
+        self.schedule = self._again
+        self.flush_batch()
 
     def flush_batch(self) -> None:
         """Record durable files, never earlier."""
@@ -143,8 +164,8 @@ class PassResults:
         found = [(proved.entry.path, proved.doubt, proved.clock) for proved in batch if proved.doubt]
         if found:
             doubts.add(row.id, found)
-        if self.doubted:
-            doubts.clear(row.id, [p.entry.path for p in batch if not p.doubt and p.entry.path in self.doubted])
+        if self.has_doubts:
+            doubts.clear(row.id, [proved.entry.path for proved in batch if not proved.doubt])
 
     def swap(self, proved: VerifiedFile, held: Entry | None) -> Swap:
         """Return the swap that puts a staged replacement in the place of `held`."""

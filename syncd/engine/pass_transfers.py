@@ -1,9 +1,10 @@
 """Carries out the transfers of a plan: here, and in worker processes if many files are small."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from manifests.messages import message
 from manifests.reading import Reader, installed
@@ -20,6 +21,8 @@ from syncd.core import (
     TransferStarted,
     TransientError,
     capability,
+    in_slices,
+    next_turn,
 )
 from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.inventory import Inventory
@@ -34,7 +37,7 @@ from syncd.engine.worker_port import SMALL, WORTH, ActiveTransfer, WorkerLost, W
 from syncd.streams import Spool
 from syncd.wrappers import DerivedFileTransport
 
-SORTED_UP_TO = 200_000  # steps that are sorted, the largest first, so that the last ones are short
+SORTED_UP_TO = 200_000  # steps that are taken by size, the largest first, so that the last ones are short
 RESERVE = 0.02  # share of the bytes to move that must stay free for the snapshot's own files
 
 
@@ -82,54 +85,82 @@ class PassTransfers:
         count = context.catalogue.claims.count(row.id, "fetch", "replace")
         self.waiting = {swap.path: swap for swap in context.catalogue.journal.failed_swaps(row.id)}
         self.staged = context.catalogue.staged.all(row.id) if context.catalogue.staged.any(row.id) else {}
-        steps = context.catalogue.claims.steps(row.id, "fetch", "replace", largest_first=count <= SORTED_UP_TO)
-        try:
-            async with asyncio.TaskGroup() as group:
+        async with self._recorded_group() as group:
 
-                def ourselves(moving: ActiveTransfer) -> None:
-                    group.create_task(self._transfer_one(transfers, moving))
+            def ourselves(moving: ActiveTransfer) -> None:
+                group.create_task(self._transfer_one(transfers, moving))
 
-                async with self._workers(made, count, ourselves, links) as workers:
-                    for step in steps:
-                        assert step.stat is not None
-                        if self._waits(step) or (results.has_deferred and results.is_deferred(step, step.stat)):
-                            continue
-                        if self.staged and await self._is_staged(step, step.stat):
-                            continue
-                        copy = held.planned(row.name, step.path) if has_copies else None
-                        needs_source = copy is None or copy.sampled
-                        if (
-                            needs_source
-                            and results.expired is not None
-                            and results.needs_expired(transfers.targets(step.stat))
-                        ):
-                            results.unasked += 1
-                            continue
-                        cost = transfers.cost(step.stat)
-                        await budget.acquire(cost)
-                        if context.stopping.is_set() or results.no_space is not None:
-                            budget.release(cost)
-                            break
-                        moving = self._begin(links.refreshed(step), cost)
-                        if copy is not None:
-                            group.create_task(self._copy_one(copies, moving, copy))
-                        elif (
-                            workers is not None
-                            and not self.without_workers
-                            and workers.accepts(step)
-                            and not transfers.has_leftovers(step.path)
-                        ):
-                            workers.submit(moving)
-                        else:
-                            ourselves(moving)
-                    if workers is not None:
-                        await workers.join()
-        finally:
-            results.flush_batch()
+            async with (
+                self._workers(made, count, ourselves, links) as workers,
+                aclosing(self._steps(count)) as steps,
+            ):
+                async for step in steps:
+                    assert step.stat is not None
+                    if self._waits(step) or (results.has_deferred and results.is_deferred(step, step.stat)):
+                        continue
+                    if self.staged and await self._is_staged(step, step.stat):
+                        continue
+                    copy = held.planned(row.name, step.path) if has_copies else None
+                    needs_source = copy is None or copy.sampled
+                    if (
+                        needs_source
+                        and results.expired is not None
+                        and results.needs_expired(transfers.targets(step.stat))
+                    ):
+                        results.unasked += 1
+                        continue
+                    cost = transfers.cost(step.stat)
+                    await budget.acquire(cost)
+                    if context.stopping.is_set() or results.no_space is not None:
+                        budget.release(cost)
+                        break
+                    moving = self._begin(links.refreshed(step), cost)
+                    if copy is not None:
+                        group.create_task(self._copy_one(copies, moving, copy))
+                    elif (
+                        workers is not None
+                        and not self.without_workers
+                        and workers.accepts(step)
+                        and not transfers.has_leftovers(step.path)
+                    ):
+                        workers.submit(moving)
+                    else:
+                        ourselves(moving)
+                if workers is not None:
+                    await workers.join()
         await results.identical.discard()
         results.report_archived()
         if made is not None:
             await made.drop()
+
+    @asynccontextmanager
+    async def _recorded_group(self) -> AsyncIterator[asyncio.TaskGroup]:
+        """Yield the group of the transfers, whose results are recorded meanwhile."""
+        with ExitStack() as recording:
+            async with asyncio.TaskGroup() as group:
+
+                def schedule(work: Coroutine[Any, Any, None]) -> None:
+                    try:
+                        group.create_task(work)
+                    except RuntimeError:  # the group is failing; the rest is recorded at its end
+                        work.close()
+
+                recording.enter_context(self.results.recording(schedule))
+                yield group
+
+    async def _steps(self, count: int) -> AsyncGenerator[Step, None]:
+        """Yield the `count` steps that transfer a file; other passes go on between parts of them."""
+        claims, number = self.context.catalogue.claims, self.row.id
+        if count > SORTED_UP_TO:
+            async with aclosing(in_slices(claims.steps(number, "fetch", "replace"))) as parts:
+                async for part in parts:
+                    for step in part:
+                        yield step
+            return
+        for part in claims.by_size(number):
+            for step in part:
+                yield step
+            await next_turn()
 
     @asynccontextmanager
     async def _workers(

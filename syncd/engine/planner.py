@@ -12,7 +12,7 @@ import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import compress, islice
+from itertools import chain, compress, islice
 from operator import itemgetter, lt
 
 import msgspec
@@ -21,7 +21,7 @@ from manifests.messages import message
 from manifests.reading import Stats
 from manifests.stamps import Doubt
 from manifests.stat import Stat, UnsafePath, are_harmless, check_path
-from syncd.core import NEW, Action, Known, Step
+from syncd.core import NEW, SLICE, Action, Known, Step
 from syncd.engine.claim_changes import changed, doubted, is_stamp_only
 
 UNLISTED = message("no longer listed upstream")
@@ -130,15 +130,19 @@ class Planner:
         self.counts.fetch_bytes += sum(page.sizes)
         return True
 
-    def feed(self, claimed: Sequence[Stat]) -> list[Step]:
-        """Return all Steps except `keep`, which is only counted. Raises OutOfOrder if `claimed` is not sorted."""
+    def feed(self, claimed: Sequence[Stat]) -> Iterator[list[Step]]:
+        """Yield all Steps except `keep`, which is only counted; in parts, as many Entries may end before one claim.
+
+        Raises OutOfOrder if `claimed` is not sorted.
+        """
         is_sound = isinstance(claimed, Stats) and self._is_sound(claimed.paths)
         if is_sound and isinstance(claimed, Stats) and self._keep_page(claimed):
-            return []
-        steps = self._merge(claimed, is_sound=is_sound)
-        for step in steps:
-            self.counts.add(step)
-        return steps
+            yield []
+            return
+        for steps in self._merge(claimed, is_sound=is_sound):
+            for step in steps:
+                self.counts.add(step)
+            yield steps
 
     def _keep_page(self, page: Stats) -> bool:
         """Return True, and count the page, if the next Entries match it exactly."""
@@ -160,8 +164,9 @@ class Planner:
         self.counts.keep_bytes += sum(page.sizes)
         return True
 
-    def _merge(self, claimed: Iterable[Stat], *, is_sound: bool) -> list[Step]:
+    def _merge(self, claimed: Iterable[Stat], *, is_sound: bool) -> Iterator[list[Step]]:
         steps: list[Step] = []
+        unlisted = 0
         counts, known = self.counts, self._known
         have, last = known.first(), self._last
         try:
@@ -175,6 +180,10 @@ class Planner:
                 while have is not None and have[0] < path:
                     steps += self._removal(have)
                     have = known.next()
+                    unlisted += 1
+                    if unlisted % SLICE == 0:
+                        yield steps
+                        steps = []
                 mine = have if have is not None and have[0] == path else None
                 if mine is not None:
                     have = known.next()
@@ -190,7 +199,7 @@ class Planner:
                     counts.keep_bytes += mine[1]
         finally:
             self._last = last
-        return steps
+        yield steps
 
     def _difference(self, mine: Known, stat: Stat) -> Step | None:
         """Return the step for a file that upstream may have changed, or None if nothing tells of a change."""
@@ -252,7 +261,7 @@ class Planner:
 def plan(known: Iterable[Known], claimed: Iterable[Stat], *, published: bool = False) -> tuple[list[Step], Counts]:
     """Return the whole Plan at once, removals included, for mirrors that fit in memory."""
     planner = Planner(known, published=published)
-    steps = [*planner.feed(list(claimed)), *planner.finish()]
+    steps = [*chain.from_iterable(planner.feed(list(claimed))), *planner.finish()]
     return steps, planner.counts
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 from manifests.snapshot import Origin
 from manifests.stat import Stat
-from syncd.core import DocumentFailed, NotFound, PermanentError, SurveyAdvanced, TransientError
+from syncd.core import DocumentFailed, NotFound, PermanentError, SurveyAdvanced, TransientError, in_slices
 from syncd.engine.inventory import Inventory
 from syncd.engine.survey import Survey
-from syncd.engine.survey_run import SLICE, WIDTH
+from syncd.engine.survey_run import BATCH, WIDTH
 
 AGAIN = 3  # more requests for a version that differs alone
 MOST_FAILED = 1000  # files that an Inventory names as not asked for
@@ -32,7 +32,7 @@ async def probe_missing_metadata(
     `held` returns the provenance of the copy of a path, None if there is none.
     """
     after = ""
-    while page := without_validator(after, SLICE):
+    while page := without_validator(after, BATCH):
         after = page[-1].path
         seen: list[Stat] = []
         todo = iter(page)
@@ -50,7 +50,8 @@ async def probe_missing_metadata(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(WIDTH, len(page))):
                 group.create_task(ask())
-        survey.claims.add(survey.mirror_id, seen)
+        async for some in in_slices(seen):
+            survey.claims.add(survey.mirror_id, some)
         survey.listener(SurveyAdvanced(survey.mirror, inventory.documents, inventory.documents, inventory.files))
 
 

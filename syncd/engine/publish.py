@@ -6,7 +6,6 @@ Rules:
 3. A change of k files rewrites at most 2k shards; all others are shared with the Snapshot before.
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from manifests.messages import plain
 from manifests.model import Keep
 from manifests.snapshot import MAX_PINS, Content, Pointer, Snapshot, identity
 from syncd.catalogue import Catalogue, MirrorRow, is_interrupted
-from syncd.core import Listener, PermanentError, Published, Store
+from syncd.core import Listener, PermanentError, Published, Store, next_turn
 from syncd.engine.content_index import index_published
 from syncd.engine.pass_paths import PassPaths, pointer_path, snapshot_folder
 from syncd.engine.publish_head import HeadSigner, next_state, sign_head
@@ -70,7 +69,7 @@ class Publisher(msgspec.Struct, frozen=True):
         is_left = self.catalogue.restorations.is_under_way(self.mirror.id)
         while is_left:
             is_left = self.catalogue.restorations.settle_part(self.mirror.id)
-            await asyncio.sleep(0)
+            await next_turn()
 
     async def _publish(self, head: JournalHead | None) -> Snapshot:
         holdings, history, mirror = self.catalogue.holdings, self.catalogue.history, self.mirror

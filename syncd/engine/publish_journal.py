@@ -7,7 +7,6 @@ Rules:
 4. A journal that removed files becomes their record beside the bytes: no kept Snapshot may name them any more.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal, TypeVar
@@ -17,7 +16,7 @@ import msgspec
 from manifests.messages import message, plain
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, Store
+from syncd.core import Damaged, NotFound, Store, next_turn
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.write_document import write_document
 
@@ -114,7 +113,7 @@ async def _pages(read: Callable[[str], list[T]]) -> AsyncGenerator[T, None]:
         for one in page:
             yield one
         after = page[-1].path
-        await asyncio.sleep(0)
+        await next_turn()
 
 
 async def close_journal(store: Store, place: PassPaths, head: JournalHead, *, is_list: bool = True) -> None:

@@ -19,7 +19,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName
+from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName, next_turn
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
@@ -61,7 +61,7 @@ class Restoration(msgspec.Struct, frozen=True):
                 yield Move(path, entry, self._kept_bytes(entry, wanted))
             seen += 1
             if seen % TURN == 0:
-                await asyncio.sleep(0)
+                await next_turn()
 
     async def _changes_to(self, wanted: Snapshot) -> AsyncIterator[tuple[str, Entry | None]]:
         """Yield the paths at which the store may differ from a Snapshot, with its Entry; None: it has none.

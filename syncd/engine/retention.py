@@ -12,7 +12,6 @@ Rules:
 5. A Snapshot that only its age keeps has no SHA256SUMS: there may be thousands of them, and its shards say the same.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -21,7 +20,7 @@ import msgspec
 from manifests.model import Keep
 from manifests.snapshot import Snapshot
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile
-from syncd.core import NotFound, Store
+from syncd.core import NotFound, Store, next_turn
 from syncd.engine.failure_collector import FailureCollector
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths, shard_path, snapshot_folder, sums_path
@@ -101,7 +100,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
             other = self.catalogue.history.snapshot(self.mirror.id, name)
             if other is not None:
                 files -= _files(other)
-            await asyncio.sleep(0)
+            await next_turn()
         return files
 
     # -- bytes ----------------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ class Housekeeping(msgspec.Struct, frozen=True):
                 for version in page:
                     with failures.collect():
                         await self._version(version, named, tagged)
-                await asyncio.sleep(0)
+                await next_turn()
 
     async def _version(self, version: ArchivedVersion, named: RetainedSnapshots, tagged: list[str]) -> None:
         # an older syncd could store bytes under another Snapshot than the last one that named them

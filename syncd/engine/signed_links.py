@@ -22,6 +22,7 @@ from manifests.reading import Document, DocumentError, DocumentRequest, Reader
 from manifests.stat import Stat
 from syncd.core import (
     LOCAL_FAILURES,
+    SLICE,
     Denied,
     NotFound,
     PermanentError,
@@ -33,6 +34,7 @@ from syncd.core import (
     Unsupported,
     capability,
     is_signed,
+    next_turn,
 )
 from syncd.streams import IN_MEMORY, fetch
 from syncd.wrappers import urgent
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 RENEWALS = 20  # fresh links of one file in a pass: a file that waits for a slot may wait longer than its link lives
 PAUSE = 1.0  # seconds between two requests of one document
-SLICE = 2000  # links recorded at a time
 
 _ENDED = (Denied, NotFound, PermanentError, Unsupported)  # exactly: 401, 403; 404, 410; 400 and others; 405
 
@@ -155,6 +156,6 @@ class SignedLinks:
                     if len(links) >= SLICE:
                         self._records.renew(self._mirror, mark, links)
                         links = {}
-                        await asyncio.sleep(0)
+                        await next_turn()
         finally:  # those before a mistake are good
             self._records.renew(self._mirror, mark, links)

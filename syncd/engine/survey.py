@@ -5,7 +5,6 @@ are still read. If all of the first documents fail, and none names a file before
 the error is raised.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import TypeVar
 
@@ -15,7 +14,7 @@ import xxhash
 from manifests.messages import message, plain
 from manifests.model import everything
 from manifests.reading import DocumentRequest, FollowsNode, Gap, Reader, Resumable, Stats
-from syncd.core import DocumentFailed, Page, ReportsSkipped, SurveyNoted, TooLarge, capability, redact
+from syncd.core import DocumentFailed, Page, ReportsSkipped, SurveyNoted, TooLarge, capability, next_turn, redact
 from syncd.engine.inventory import Inventory
 from syncd.engine.survey_run import SurveyRun
 from syncd.engine.survey_scope import SurveyScope
@@ -113,7 +112,7 @@ class Survey(SurveyScope, frozen=True):
         """Delete the claims of the survey before, a part at a time: no survey resumes with the rest of them."""
         self.frontier.end(self.mirror_id)
         for _ in self.claims.forgetting(self.mirror_id):
-            await asyncio.sleep(0)
+            await next_turn()
 
     def end(self) -> None:
         """Delete the record of read documents: the next survey requests all of them."""

@@ -32,6 +32,7 @@ from manifests.stamps import shows_only_a_day
 from manifests.stat import Promise, Stat
 from syncd.core import (
     LOCAL_FAILURES,
+    SLICE,
     DocumentFailed,
     NotFound,
     PermanentError,
@@ -43,6 +44,7 @@ from syncd.core import (
     Unsafe,
     Unsupported,
     is_signed,
+    next_turn,
     redact,
 )
 from syncd.engine.inventory import Inventory
@@ -53,7 +55,8 @@ T = TypeVar("T")
 
 WIDTH = 32  # documents under way at once; the governor limits the requests among them
 LARGE = 16 << 10  # bytes from which a document is read in a thread, off the event loop: some milliseconds' work
-SLICE = 1000  # Stats read or recorded before the event loop runs again
+BATCH = 1000  # Stats read in the thread at once
+LINE = 64  # bytes of a small document for which a row is expected
 NOTES = 100  # different warnings that are reported
 BARREN = 200_000  # documents after which one in FRUITFUL must have named a file: an endless calendar names none
 FRUITFUL = 100
@@ -222,22 +225,30 @@ class SurveyRun:
     async def _read(self, document: Document) -> None:
         """Record the claims of a document. Raises DocumentError, after recording the claims before the mistake."""
         found = self.reader.read(document)
-        is_large = document.stream.seek(0, os.SEEK_END) > LARGE
+        size = document.stream.seek(0, os.SEEK_END)
         document.stream.seek(0)
+        rows = size // LINE + 1
         while True:
-            batch, error = await self._in_thread(_batch, found) if is_large else _batch(found)
-            self._collect_all(batch, document)
+            if size > LARGE:
+                batch, error = await self._in_thread(_batch, found)
+            else:
+                await next_turn(min(rows, SLICE))
+                batch, error = _batch(found)
+                rows = 1  # the rest is its end
+            for at in range(0, len(batch), SLICE):
+                if at or size > LARGE:
+                    await next_turn()
+                self._collect_all(batch[at : at + SLICE], document)
+                if self.unwritten.size() >= SLICE:
+                    self._flush()
+                    if self._is_excessive():
+                        return
             if self.inventory.made is not None:
                 await self.survey.made.flush()
-            if self.unwritten.size() >= SLICE:
-                self._flush()
-                if self._is_excessive():
-                    return
             if error is not None:
                 raise error
             if not batch:
                 return
-            await asyncio.sleep(0)
 
     async def _in_thread(self, read: Callable[[Iterator[Found]], T], found: Iterator[Found]) -> T:
         """Read in the one thread that all surveys share: more of them would only compete for the interpreter."""
@@ -344,11 +355,11 @@ def _without_day(stat: Stat) -> Stat:
 
 
 def _batch(found: Iterator[Found]) -> tuple[list[Found], DocumentError | None]:
-    """Return the next Stats, at most SLICE and about WAITING bytes of derived files, and why they ended."""
+    """Return the next Stats, at most BATCH and about WAITING bytes of derived files, and why they ended."""
     batch: list[Found] = []
     size = 0
     try:
-        for one in islice(found, SLICE):
+        for one in islice(found, BATCH):
             batch.append(one)
             if isinstance(one, DerivedFile):
                 size += len(one.body)

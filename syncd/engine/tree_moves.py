@@ -17,7 +17,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store, Unsafe
+from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store, Unsafe, next_turn
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish_journal import JournalHead, write_journal
@@ -69,6 +69,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
         while page := self.catalogue.holdings.removed_in_place(self.mirror.id, after, PAGE):
             after = page[-1].path
             await self._remove_page(page, current)
+            await next_turn()
 
     async def _remove_page(self, page: Sequence[RemovedFile], current: str) -> None:
         holdings, mirror = self.catalogue.holdings, self.mirror.id
@@ -78,6 +79,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
         failed: list[tuple[RemovedFile, PermanentError]] = []
         try:
             await _each(page, lambda one: self._remove(one, naming.get(one.path, current), moved, gone), failed)
+            await next_turn()
         finally:
             holdings.end_removals(mirror, moved)
             holdings.forget_removed(mirror, gone)
@@ -115,6 +117,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
         while page := self.catalogue.journal.swaps(self.mirror.id, after, PAGE):
             after = page[-1].path
             await self._swap_page(page, current)
+            await next_turn()
 
     async def _swap_page(self, page: Sequence[Swap], current: str) -> None:
         swapped: list[Swap] = []
@@ -122,6 +125,7 @@ class TreeMoves(msgspec.Struct, frozen=True):
         failed: list[tuple[Swap, PermanentError]] = []
         try:
             await _each(page, lambda swap: self._swap(swap, current, swapped, kept), failed)
+            await next_turn()
         finally:
             self.catalogue.together(self.mirror.id, lambda: self._end_swaps(swapped, kept, failed))
         for swap, error in failed:

@@ -365,17 +365,18 @@ def test_claims_come_by_column_where_nothing_more_is_said_of_a_file_and_are_the_
         )
 
 
-@pytest.mark.parametrize("here", [0, 50_000], ids=["by SQLite", "in memory"])
-def test_the_largest_come_first_wherever_they_are_written_down(tmp_path, monkeypatch, here):
-    monkeypatch.setattr("syncd.catalogue.planned_steps.SORTED_HERE", here)
+def test_transfers_come_by_size_wherever_they_are_written_down_and_in_parts_of_a_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("syncd.catalogue.planned_steps.PART", 2)
+    large, medium = 300 << 20, 6 << 20
     with with_mirrors(tmp_path) as catalogue:
         claims = catalogue.claims
-        claims.add_new(1, Stats(["a", "b", "c"], [1, 9, 4], [0.0] * 3, list[str | None]([None] * 3)))
-        claims.add_new(1, Stats(["d", "e"], [7, 4], [0.0] * 2, ["v"] * 2))
-        claims.add_steps(1, [Step("replace", "f", "newer", Stat("f", 8)), Step("fetch", "g", "new", Stat("g"))])
-        claims.add_steps(1, [Step("remove", "h", "gone", None, 99)])
-        assert [step.path for step in claims.steps(1, "fetch", "replace", largest_first=True)] == list("bfdceag")
-        assert [step.path for step in claims.steps(1, "replace", largest_first=True)] == ["f"]
+        claims.add_new(1, Stats(["a", "b", "c"], [1, large, 4], [0.0] * 3, list[str | None]([None] * 3)))
+        claims.add_new(1, Stats(["d", "e"], [medium, 4], [0.0] * 2, ["v"] * 2))
+        claims.add_steps(1, [Step("replace", "f", "newer", Stat("f", large + 1)), Step("fetch", "g", "new", Stat("g"))])
+        claims.add_steps(1, [Step("remove", "h", "gone", None, 99), Step("fetch", "i", "new", Stat("i", medium))])
+        parts = [[step.path for step in part] for part in claims.by_size(1)]
+        assert [part for part in parts if part] == [["b"], ["f"], ["d"], ["i"], ["c", "a"], ["e"], ["g"]]
+        assert list(claims.by_size(2)) == [[]] * 0
 
 
 def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
@@ -399,7 +400,7 @@ def test_pages_of_new_files_are_steps_like_any_other(tmp_path):
             ("d", "no"),
             ("b", "differs from 'a'"),
         ]
-        assert [step.path for step in claims.steps(1, "fetch", largest_first=True)] == ["c", "a"]
+        assert [step.path for part in claims.by_size(1) for step in part] == ["c", "a"]
         assert claims.count(1, "fetch") == 2
         assert claims.bytes_to_move(1) == 3
         claims.forget(1)

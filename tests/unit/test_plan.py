@@ -52,7 +52,7 @@ def test_a_plan_applied_to_what_we_have_gives_exactly_the_inventory(have, upstre
 @given(TREES.filter(is_sound), TREES.filter(is_sound), st.integers(1, 7))
 def test_the_same_input_gives_the_same_plan_in_batches_of_any_size(have, upstream, size):
     planner, stats = Planner(iter(known(have))), claimed(upstream)
-    steps = [step for at in range(0, len(stats), size) for step in planner.feed(stats[at : at + size])]
+    steps = [step for at in range(0, len(stats), size) for part in planner.feed(stats[at : at + size]) for step in part]
     steps += planner.finish()
     assert steps == plan(known(have), stats)[0]
 
