@@ -37,6 +37,7 @@ CASES = {
         Case("local-mid", "copy", "<= 1.0 x rclone", LOCAL, "local-mid"),
         Case("local-big", "copy", "<= 1.0 x rclone", LOCAL, "local-big"),
         Case("https-one", "copy", "<= 1.25 x its CPU", PROVED, "https-one", is_secure=True),
+        Case("https-small", "copy", "<= 1.0 x rclone", LOCAL, "local-small", is_secure=True),
         Case("https-mid", "copy", "<= 1.25 x its CPU", PROVED, "https-mid", is_secure=True),
         Case("plan-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "rclone-size", "s5cmd"), keys=1_000_000),
         Case("same-1m", "plan", "<= 8 s, <= 256 MB", ("rclone", "s5cmd"), keys=1_000_000, is_known=True),

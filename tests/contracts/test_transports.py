@@ -7,7 +7,7 @@ from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.transport_contract import TREE, TransportContract, read
 from tests.hostile.server import HostileServer
 from tests.servers.ftp import TLS, vsftpd
-from tests.servers.nginx import nginx
+from tests.servers.nginx import free_port, nginx
 from tests.servers.sshd import sshd
 from transports.file import FileTransport
 from transports.ftp.transport import FtpTransport
@@ -28,8 +28,14 @@ class OverHttp(TransportContract):
     lists = False
 
     @pytest.fixture
-    async def transport(self, origin):
-        found = HttpTransport(f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}))
+    def trusted(self):
+        """What the client trusts: nothing is needed without TLS."""
+
+    @pytest.fixture
+    async def transport(self, origin, trusted):
+        found = HttpTransport(
+            f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}), ssl_context=trusted
+        )
         yield found
         await found.aclose()
 
@@ -45,14 +51,30 @@ class TestNginx(OverHttp):
             yield server.origin
 
 
+class TestNginxWithTls(OverHttp):
+    @pytest.fixture
+    def trusted(self, authority):
+        return authority.client
+
+    @pytest.fixture
+    def origin(self, tree, tmp_path, authority):
+        write(tree, tmp_path / "root")
+        port, key = free_port(), authority.certificate
+        more = f"listen 127.0.0.1:{port} ssl; ssl_certificate {key}; ssl_certificate_key {key};"
+        with nginx(tmp_path / "root", tmp_path / "work", more):
+            yield f"https://127.0.0.1:{port}"
+
+
 class OverTheClientSession(OverHttp):
     """As if aiohttp had renamed something that our own connections need."""
 
     @pytest.fixture
-    async def transport(self, origin, monkeypatch):
+    async def transport(self, origin, trusted, monkeypatch):
         monkeypatch.setattr("transports.http.client.PROTOCOL_NAMES", ("a_name_of_another_release",))
         missing_names.cache_clear()
-        found = HttpTransport(f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}))
+        found = HttpTransport(
+            f"{origin}/", user_agent="syncd/test", allow_private=frozenset({origin}), ssl_context=trusted
+        )
         assert isinstance(found._client, SessionClient)
         yield found
         await found.aclose()
@@ -63,10 +85,25 @@ class TestNginxOverTheClientSession(OverTheClientSession, TestNginx):
     pass
 
 
+class TestNginxWithTlsOverTheClientSession(OverTheClientSession, TestNginxWithTls):
+    pass
+
+
 class TestPoliteServer(OverHttp):
     @pytest.fixture
     async def origin(self, tree):
         async with HostileServer(tree) as server:
+            yield server.origin
+
+
+class TestPoliteServerWithTls(OverHttp):
+    @pytest.fixture
+    def trusted(self, authority):
+        return authority.client
+
+    @pytest.fixture
+    async def origin(self, tree, authority):
+        async with HostileServer(tree, ssl_context=authority.server) as server:
             yield server.origin
 
 

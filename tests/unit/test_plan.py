@@ -1,10 +1,13 @@
 """A Plan turns what we have into exactly what upstream says it has."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given, strategies as st
 
 from manifests.reading.stat_page import Stats
 from manifests.stat import Stat, are_harmless, check_path
+from syncd.core import SLICE
 from syncd.core.steps import Known, Step
 from syncd.engine.planner import NestedPathFinder, OutOfOrder, Planner, plan
 
@@ -83,7 +86,7 @@ def test_a_page_by_column_is_planned_as_its_files_one_by_one(upstream, data, pub
         if planner.fetch_page(part):
             steps += [Step("fetch", stat.path, "new upstream", stat) for stat in part]
         else:
-            steps += planner.feed(part)
+            steps += chain.from_iterable(planner.feed(part))
     steps += planner.finish()
     assert (steps, planner.counts) == plan(known(have), list(page), published=published)
 
@@ -92,10 +95,18 @@ def test_pages_that_are_all_new_or_all_unchanged_are_taken_whole(monkeypatch):
     monkeypatch.setattr(Planner, "_merge", None)  # nobody walks them file by file
     tree = {f"a/{n}": n % 4 for n in range(1000)}
     planner = Planner(known(tree))
-    assert planner.feed(columns(tree)) == []
+    assert list(planner.feed(columns(tree))) == [[]]
     more = columns({f"b/{n}": 1 for n in range(1000)})
     assert planner.fetch_page(more)
     assert (planner.counts.keep, planner.counts.fetch, planner.counts.fetch_bytes) == (1000, 1000, 1000)
+
+
+def test_files_that_end_before_one_claim_come_in_slices():
+    have = {f"a/{n:05}": 1 for n in range(3 * SLICE)}
+    planner = Planner(known({**have, "b": 1}))
+    parts = list(planner.feed([Stat("b", 1, None, "v1")]))
+    assert [len(part) for part in parts] == [SLICE, SLICE, SLICE, 0]
+    assert planner.counts.remove == 3 * SLICE
 
 
 @given(st.lists(st.one_of(ODD, NAMES, st.text(max_size=3)), min_size=1, max_size=4))
