@@ -147,4 +147,10 @@ from .redaction import (
 )
 from .steps import NEW as NEW, Action as Action, Known as Known, Loss as Loss, LossKind as LossKind, Step as Step
 from .text import printable as printable
-from .turns import SLICE as SLICE, collected as collected, in_slices as in_slices, next_turn as next_turn
+from .turns import (
+    SLICE as SLICE,
+    collected as collected,
+    in_slices as in_slices,
+    next_turn as next_turn,
+    take_own_turns as take_own_turns,
+)

@@ -7,6 +7,7 @@ stands still for eight slices. Tasks that await `next_turn` go on one after the 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from contextvars import ContextVar
 from itertools import islice
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -19,11 +20,13 @@ SLICE = 256  # rows that one turn reads, compares or records: some milliseconds
 async def next_turn(rows: int = SLICE) -> None:
     """Wait for a turn of the loop in which at most SLICE rows are handled, the caller's next `rows` among them."""
     loop = asyncio.get_running_loop()
-    waiting = _waiting.setdefault(loop, deque())
+    waiting = _own.get(None)
+    if waiting is None:
+        waiting = _of_loops.setdefault(loop, deque())
     mine = loop.create_future()
     waiting.append((mine, rows))
     if len(waiting) == 1:
-        loop.call_soon(_grant, loop)
+        loop.call_soon(_grant, loop, waiting)
     await mine
 
 
@@ -46,17 +49,25 @@ async def collected(rows: Iterable[T]) -> list[T]:
     return found
 
 
-_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, deque[tuple[asyncio.Future[None], int]]] = WeakKeyDictionary()
-"""The tasks that wait, by their loop. While one waits, `_grant` is scheduled for the next turn."""
+def take_own_turns() -> None:
+    """Take turns within this context only: one loop may run several simulated processes, which can be killed."""
+    _own.set(deque())
 
 
-def _grant(loop: asyncio.AbstractEventLoop) -> None:
+Waiting = deque[tuple[asyncio.Future[None], int]]
+"""The tasks that wait, with their rows. While one waits, `_grant` is scheduled for the next turn."""
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Waiting] = WeakKeyDictionary()
+_own: ContextVar[Waiting] = ContextVar("own_turns")
+
+
+def _grant(loop: asyncio.AbstractEventLoop, waiting: Waiting) -> None:
     """Let those who wait longest go on, as many as share one slice, but at least one."""
-    waiting, room = _waiting[loop], SLICE
+    room = SLICE
     while waiting and (waiting[0][0].done() or waiting[0][1] <= room or room == SLICE):
         mine, rows = waiting.popleft()
         if not mine.done():  # it may have been cancelled
             room -= rows
             mine.set_result(None)
     if waiting:
-        loop.call_soon(_grant, loop)
+        loop.call_soon(_grant, loop, waiting)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 from unittest import mock
 
+from syncd.core import take_own_turns
 from syncd.engine import publish_changes, publish_shards, publish_sums
 
 EPOCH = 1_700_000_000.0
@@ -197,6 +198,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         process.ended = self.create_future()
         context = contextvars.copy_context()
         context.run(_process.set, process)
+        context.run(take_own_turns)
         task = self.create_task(work, context=context)
         context.run(process.tasks.append, task)
         task.add_done_callback(lambda _: process.ended.done() or process.ended.set_result(None))
