@@ -34,6 +34,7 @@ OPERATING = ROOT / "docs" / "operating.md"
 MB = 1 << 20
 CONSTANT = 200 * MB  # interpreter and libraries, the Catalogue's caches, threads that hash, the page and its answers
 WORKER = 80 * MB  # a worker process beside the bytes in flight, which count as those of the pass
+PUBLISH = 176 * MB  # shards that are read, edited and packed, rows of the index; ten million files, scattered changes
 HELD = 3 * BUFFER  # what a connection holds while its body is not read (transports/http/protocol.py)
 
 RULE = """\
@@ -73,9 +74,9 @@ def _schema() -> dict[str, Any]:
 
 
 def bound(budget: BudgetSettings, workers: int) -> int:
-    """Return how many bytes of memory a daemon with this budget and its workers need at most."""
+    """Return the most bytes of memory that a daemon, its workers and one publish of millions of files need."""
     surveys = budget.passes * WIDTH * IN_MEMORY
-    return CONSTANT + budget.memory + budget.connections * HELD + surveys + workers * WORKER
+    return CONSTANT + budget.memory + budget.connections * HELD + surveys + PUBLISH + workers * WORKER
 
 
 def _memory(budget: BudgetSettings) -> Iterator[str]:
@@ -86,6 +87,7 @@ def _memory(budget: BudgetSettings) -> Iterator[str]:
         ("bytes in flight", "`budget.memory`", budget.memory),
         ("connections", f"`budget.connections` × {HELD // 1024} KiB", budget.connections * HELD),
         ("surveys", f"`budget.passes` × {WIDTH} × {IN_MEMORY // 1024} KiB", budget.passes * WIDTH * IN_MEMORY),
+        ("a publish of a mirror of millions", f"{PUBLISH // MB} MiB", PUBLISH),
         ("worker processes", f"`workers` × {WORKER // MB} MiB", 2 * WORKER),
     )
     for what, formula, size in rows:

@@ -22,7 +22,7 @@ class BudgetSettings(BaseModel):
     passes: Annotated[Count, Field(ge=1, le=1_000)] = 16
     """The maximum number of concurrent passes; if one waits too long, the longest-running one yields."""
     memory: Annotated[Size, Field(ge=16 << 20)] = Field(default=512 << 20, json_schema_extra=_default_text("512 MiB"))
-    """The maximum number of bytes of transfers in memory."""
+    """The maximum number of bytes of transfers in memory; a file of unknown size counts as 512 KiB."""
     files: Annotated[Count, Field(ge=8, le=100_000)] = 384
     """The maximum number of concurrent file transfers."""
     connections: Annotated[Count, Field(ge=4, le=10_000)] = 256

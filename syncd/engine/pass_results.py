@@ -100,7 +100,7 @@ class PassResults:
         self.batch.append(proved)
         self.batch_bytes += entry.size
         if self.schedule is not None and (len(self.batch) >= BATCH_FILES or self.batch_bytes >= BATCH_BYTES):
-            self.schedule(self._record_batch())
+            self.schedule(self._flush_in_turn())
             self.schedule = None
         self.context.listener(
             TransferFinished(
@@ -125,7 +125,7 @@ class PassResults:
             self.schedule = None
             self.flush_batch()
 
-    async def _record_batch(self) -> None:
+    async def _flush_in_turn(self) -> None:
         await next_turn()
         self.schedule = self._again
         self.flush_batch()
