@@ -29,6 +29,7 @@ UNDER_WAY = ("claim", "promise", "question", "asking", "signed", "signer")  # ta
 CACHE = 1 << 10  # KiB of page cache of a file
 CHECKPOINT = 1_000  # pages of the log after which they are moved to the file: some milliseconds
 TIDY = 1_000  # pages freed at a time
+DURABLE = "full"  # the level of SQLite's syncs
 PAUSE_EVERY = 256  # rows, about a millisecond
 PAUSE = 1e-6  # seconds: the shortest sleep, about 60 microseconds
 
@@ -228,7 +229,7 @@ class Database:
         try:
             yield
         finally:
-            self._db.pragma("synchronous", "full")
+            self._db.pragma("synchronous", DURABLE)
 
     def many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `sql` for each row, in one transaction."""
