@@ -47,8 +47,11 @@ def parts(held: Publication) -> int:
     return max(1, -(-held.version.files // MAX_ENTRIES))
 
 
-def full_list(held: Publication, files: Iterable[PublishedFile] = (), part: int = 0) -> bytes:
-    """Return the list of a mirror's files, in the order of `files`; part 0 of a long one is the index of its parts."""
+def full_list(held: Publication, files: Iterable[PublishedFile] = (), part: int = 0, *, is_cut: bool = False) -> bytes:
+    """Return the list of a mirror's files, in the order of `files`; part 0 of a long one is the index of its parts.
+
+    With `is_cut`, `files` are those of the part only.
+    """
     at = {"at": instant(held.version.created)}
     up = held.view("capabilitylist.xml")
     if parts(held) > 1 and part == 0:
@@ -56,7 +59,7 @@ def full_list(held: Publication, files: Iterable[PublishedFile] = (), part: int 
         rows = [tag("sitemap", tag("loc", held.view(f"resourcelist.xml?part={number}"))) for number in numbers]
         return _list("resourcelist", up, rows, at, root="sitemapindex")
     index = held.view("resourcelist.xml") if part else ""
-    first = (part - 1) * MAX_ENTRIES if part else 0
+    first = (part - 1) * MAX_ENTRIES if part and not is_cut else 0
     rows = [
         _entry(_address(held, file), file.modified, hash=f"sha-256:{file.sha256}", length=str(file.size))
         for file in islice(files, first, first + MAX_ENTRIES)

@@ -10,6 +10,7 @@ from syncd.core import Store
 from syncd.face.answers import Reject
 from syncd.face.asked import Asked, OnServed
 from syncd.face.callers import Callers
+from syncd.face.change_lists import ChangeLists
 from syncd.face.differences import Differences
 from syncd.face.page_templates import PageTemplates
 from syncd.face.public_mirrors import PublicMirror, PublicMirrors
@@ -33,6 +34,7 @@ class FaceContext:
     templates: PageTemplates
     on_served: OnServed = field(default=lambda _: None)
     differences: Differences = field(default_factory=Differences)
+    changes: ChangeLists = field(default_factory=ChangeLists)
 
     @property
     def files(self) -> StoredFiles:

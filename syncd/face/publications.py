@@ -53,5 +53,6 @@ async def read_publication(
         for shard in kept[0].content.shards:
             entries = await shard_entries(store, mirror.name, shard.sha256)
             files += [PublishedFile(one.path, one.size, one.sha256) for one in entries]
-    history = [version_of(one) for one in kept]
+    tags = catalogue.tags.all(row.id)
+    history = [version_of(one, tuple(tag.name for tag in tags if tag.snapshot == one.id)) for one in kept]
     return publication_of(mirror, node, access, history, checked=row.succeeded, files=files)

@@ -13,6 +13,7 @@ from syncd.face.landing_pages import mirror_page, node_page, page_file
 from syncd.face.portal_routes import mirror_document, node_document, sources
 from syncd.face.proof_routes import checksums, difference, evidence, file_metalink, origins, shard, snapshot_document
 from syncd.face.s3_front import s3_answer
+from syncd.face.sync_lists import sync_list
 
 
 async def answer(context: FaceContext, asked: Asked) -> web.StreamResponse:
@@ -54,6 +55,8 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
         case ("head.json" | "head.json.minisig" as document,):
             mirror = context.mirror(asked, name, "listing")
             return await send_head(context, asked.request.headers.get("If-None-Match", ""), mirror.name, document)
+        case ("resourcelist.xml" | "changelist.xml" as wanted,):
+            return await sync_list(context, asked, name, wanted)
         case (document,) if document != "latest":
             return await mirror_document(context, asked, name, document)
         case ("latest",):

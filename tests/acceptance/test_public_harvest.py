@@ -4,16 +4,21 @@ import asyncio
 import json
 import time
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from manifests.model import load_mirror
+from manifests.readers import resourcesync
+from manifests.reading import Cursor, Deleted
 from syncd.exchange import update_listed
 from syncd.face import node_of, read_listed, read_publication, write_listed
 from tests.acceptance.cli import Folder, run
 from tests.acceptance.public_side import MANIFEST, OPEN, PublicSide
 from tests.fakes import Archive
+from tests.unit.reader_harness import Source, answer, stats
 
 MORE = """
   identifiers: [{doi: 10.5072/scenes}]
@@ -151,3 +156,59 @@ async def test_our_own_reader_mirrors_the_repository_and_removes_what_is_withdra
         last = await asyncio.to_thread(harvest, side.port)
         assert (last["fetched"], last["removed"]) == (0, 1)
         assert [file.name for file in (tmp_path / "copy" / "harvest").iterdir()] == ["oai:data.example.org:other.xml"]
+
+
+ROOT = "https://data.example.org/mirrors/scenes/"
+
+
+async def followed(side, mark=None):
+    """Read the ResourceSync lists of the node with our own reader: what it found, by path."""
+    kind = resourcesync.READER
+    reader: Any = kind.open(Source(ROOT, kind.options(start="capabilitylist.xml")))
+    found = []
+    waiting = list(reader.start() if mark is None else reader.resume(mark))
+    while waiting:
+        asked = waiting.pop(0)
+        path = (
+            asked.url.removeprefix("https://data.example.org") if "://" in asked.url else f"/mirrors/scenes/{asked.url}"
+        )
+        answered = await side.get(path)
+        assert answered.status == 200, (path, side.bugs)
+        for one in reader.read(answer(asked, answered.body, base=ROOT)):
+            (waiting if hasattr(one, "state") else found).append(one)
+    return found
+
+
+async def until(side, path, text):
+    """Ask until the public side has looked at the Catalogue again."""
+    async with asyncio.timeout(20):
+        while text not in (await side.get(path)).body:
+            await asyncio.sleep(0.05)
+
+
+async def test_our_own_reader_follows_the_files_by_lists_and_then_by_changes(tmp_path):
+    side = PublicSide(tmp_path, Archive({"a b.tif": b"1", "x/old.csv": b"22", "z": b"333"}))
+    await side.run()
+    async with side.serving():
+        first = await followed(side)
+        assert sorted(stats(first)) == ["latest/a b.tif", "latest/x/old.csv", "latest/z"]
+        (mark,) = (one.value for one in first if isinstance(one, Cursor))
+        for path, one in stats(first).items():
+            moved = await side.get(quote(f"/mirrors/scenes/{path}"))
+            assert moved.status == 302
+            found = await side.get(moved.headers["location"].removeprefix("https://data.example.org"))
+            assert found.headers["etag"] == f'"{one.digests["sha256"]}"'
+        side.archive.files.update({"new": b"4444", "z": b"55555"})
+        del side.archive.files["x/old.csv"]
+        await side.run()
+        await until(side, "/mirrors/scenes/changelist.xml", b"latest/new")
+        later = await followed(side, mark)
+        assert sorted(stats(later)) == ["latest/new", "latest/z"]
+        assert [one.path for one in later if isinstance(one, Deleted)] == ["latest/x/old.csv"]
+        for path in ("resourcelist.xml?part=1", "resourcelist.xml?part=x"):
+            assert (await side.get(f"/mirrors/scenes/{path}")).status == 404
+        side.publish = OPEN.replace("access: open", "access: restricted")
+        await side.run()
+        await until(side, "/.well-known/resourcesync", b'capability="description"/></urlset>')
+        for name in ("resourcelist.xml", "changelist.xml"):
+            assert (await side.get(f"/mirrors/scenes/{name}")).status == 401
