@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd plan physionet.yaml --out physionet.plan && syncd apply physionet.plan", asks_upstream=True)
+@command("syncd apply physionet.plan", asks_upstream=True)
 async def apply(
     context: "CommandContext",
     file: Annotated[Path, typer.Argument(metavar="PLAN", help="The file that syncd plan --out wrote.")],
