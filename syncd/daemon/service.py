@@ -136,7 +136,7 @@ def _face_reporter(log: FilteringBoundLogger) -> Callable[[str, BaseException], 
         if now - told.get(text, -QUIET) >= QUIET:
             told.clear()
             told[text] = now
-            log.warning("cannot serve", path=path, reason=text)
+            log.warning("serving_failed", path=path, reason=text)
 
     return report
 
