@@ -119,7 +119,7 @@ async def run_face(
                     try:
                         face.replace_tokens((await asyncio.to_thread(load)).tokens)
                     except ConfigError as error:
-                        log.warning("configuration not read", reason=str(error))
+                        log.warning("tokens_not_read", reason=str(error))
     log.info("stopped")
     return DONE
 
