@@ -398,7 +398,7 @@ async def test_a_body_that_is_longer_than_promised_is_left_at_the_first_byte_too
     archive = Endless({"f": b""})
     result = await Mirroring(tmp_path, archive).run()
     assert (result.fetched, result.failed) == (0, 1)
-    assert archive.sent <= 2 * (promised + chunk), "it went on reading"  # it is tried twice
+    assert archive.sent <= 3 * (promised + chunk), "it went on reading"  # it may have grown, and is tried three times
     assert list((tmp_path / "store/.syncd/tmp").iterdir()) == []
 
 
