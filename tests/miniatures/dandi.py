@@ -6,7 +6,6 @@ from aiohttp import web
 
 from tests.miniatures.miniature import Miniature, md5, sha256
 
-DANDISET = "000026"
 ROWS = 2  # on a page, whatever is asked for
 
 
@@ -15,7 +14,11 @@ class Dandi(Miniature):
 
     reader = "dandi"
     at = "/api/"
-    keys = f'dandisets: ["{DANDISET}"]'
+
+    def __init__(self, dandiset="000026"):
+        super().__init__()
+        self.dandiset = dandiset
+        self.keys = f'dandisets: ["{dandiset}"]'
 
     def begin(self):
         return {
@@ -33,14 +36,14 @@ class Dandi(Miniature):
 
     def answer(self, path, query, origin):
         api = f"{origin}{self.at}"
-        if path == f"/api/dandisets/{DANDISET}/":
+        if path == f"/api/dandisets/{self.dandiset}/":
             return {
-                "identifier": DANDISET,
+                "identifier": self.dandiset,
                 "most_recent_published_version": None,
                 "draft_version": {"version": "draft"},
             }
-        if path == f"/api/dandisets/{DANDISET}/versions/draft/assets/":
-            return self.page(sorted(self.assets()), query, f"{api}dandisets/{DANDISET}/versions/draft/assets/")
+        if path == f"/api/dandisets/{self.dandiset}/versions/draft/assets/":
+            return self.page(sorted(self.assets()), query, f"{api}dandisets/{self.dandiset}/versions/draft/assets/")
         if path.startswith("/api/zarr/"):
             return self.inside(path.removeprefix("/api/zarr/").removesuffix("/files/"), query, api)
         if path.startswith("/api/assets/"):

@@ -3,6 +3,7 @@
 What a manifest does not want lies there too, so that its globs and filters are proved.
 """
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,8 @@ from aiohttp import web
 
 from tests.miniatures.checklistbank import ChecklistBank, coldp
 from tests.miniatures.cmr import Cmr
+from tests.miniatures.dandi import Dandi
+from tests.miniatures.esgf import Esgf as EsgfIndex
 from tests.miniatures.gbif import DATASET, Gbif
 from tests.miniatures.huggingface import HuggingFace
 from tests.miniatures.laads import Laads
@@ -359,6 +362,30 @@ class SwissProt(Metalink):
         return self.files.get(path.removeprefix(self.at)) or super().answer(path, query, origin)
 
 
+class Pangaea(Miniature):
+    """A landing page whose downloads are the same address with a query."""
+
+    at = "/10.1594/PANGAEA.820322"
+
+    def begin(self):
+        return {"PANGAEA.820322.tsv": b"depth\ttemperature\n", "PANGAEA.820322.zip": b"PK\x05\x06" + bytes(18)}
+
+    def answer(self, path, query, origin):
+        if path != self.at:
+            return None
+        if query.get("format"):
+            return self.files[f"PANGAEA.820322.{query['format']}"]
+        kinds = {"tsv": "text/tab-separated-values", "zip": "application/zip"}
+        files = [
+            {"@type": "DataDownload", "encodingFormat": kind, "contentUrl": f"{origin}{path}?format={name}"}
+            for name, kind in kinds.items()
+        ]
+        told = {"@context": "https://schema.org/", "@type": "Dataset", "distribution": files}
+        script = f'<script type="application/ld+json">{json.dumps(told)}</script>'
+        page = f"<html><head>{script}</head><body>…</body></html>"
+        return web.Response(text=page, content_type="text/html")
+
+
 class Cards(Kcdb):
     """All three searches, of any area."""
 
@@ -455,7 +482,10 @@ UPSTREAMS: dict[str, Any] = {
         "openmeteo", "data/copernicus_era5_land/", ["temperature_2m/year_1950.om", "temperature_2m/chunk_1001.om", "static/HSURF.om"], ["soil_temperature_0_to_7cm/year_1950.om"],
     ),
     "esgf-cmip6": Esgf(),
+    "esgf-search": EsgfIndex(),
     "ndbc-buoys": Buoys(),
+    "dandiset": Dandi("000003"),
+    "pangaea-dataset": Pangaea(),
     "physionet-mitdb": PhysioNet(),
     "ptb-xl": PhysioNet("ptb-xl", "1.0.3"),
     "mimic-iv-demo": PhysioNet("mimic-iv-demo", "2.2"),
