@@ -17,11 +17,12 @@ SYNCD = Path(__file__).parents[2] / "syncd"
 WORDS = load_words()
 NOW = 1_700_000_000.0
 SOURCES = {
-    path.name: path.read_text("utf-8")
-    for path in (*SYNCD.glob("web/templates/*.html"), *SYNCD.glob("web/**/*.py"), *SYNCD.glob("api/**/*.py"))
+    f"{path.parent.name}/{path.name}" if path.suffix == ".html" else path.name: path.read_text("utf-8")
+    for room in ("web", "api", "face")
+    for path in (*SYNCD.glob(f"{room}/templates/*.html"), *SYNCD.glob(f"{room}/**/*.py"))
 }
 PLAIN = set(re.findall(r"""\b(?:t|say|count)\(\s*['"]([a-z0-9.]+)['"]\s*[,)]""", "".join(SOURCES.values())))
-BUILT = set(re.findall(r"""['"]([a-z]+\.)['"]\s*~|f"([a-z]+\.)\{|word\('([a-z]+)'""", "".join(SOURCES.values())))
+BUILT = set(re.findall(r"""['"]([a-z.]+\.)['"]\s*~|f"([a-z]+\.)\{|word\('([a-z]+)'""", "".join(SOURCES.values())))
 COUNTED = set(re.findall(r"""\bcount\(\s*['"]([a-z0-9.]+)['"]""", "".join(SOURCES.values())))
 
 
