@@ -56,7 +56,7 @@ class CswOptions(BaseModel):
 
     model_config = STRICT
 
-    endpoint: Annotated[str, Field(max_length=500)] = "csw"
+    service: Annotated[str, Field(max_length=500)] = "csw"
     """The service, by its path below the url."""
     cql: Annotated[str, Field(max_length=5_000)] = ""
     """A CQL filter, as in AnyText LIKE '%landsat%'; without it, all records."""
@@ -83,7 +83,7 @@ class CswReader:
     native = False
 
     def __init__(self, url: str, options: CswOptions) -> None:
-        self._url = f"{url}{options.endpoint.lstrip('/')}"
+        self._url = f"{url}{options.service.lstrip('/')}"
         self._options = options
 
     @property

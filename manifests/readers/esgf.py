@@ -54,7 +54,7 @@ class EsgfOptions(BaseModel):
 
     model_config = STRICT
 
-    facets: Parameters = ()
+    facets: Parameters
     """What the datasets must match, as in {source_id: NorESM2-LM, variable_id: [tas, pr]}."""
     nodes: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
     """Data nodes from which files may come, by host name; by default any."""

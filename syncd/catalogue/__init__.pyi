@@ -45,6 +45,7 @@ from .state_folder import (
     file_sizes as file_sizes,
     has_catalogue as has_catalogue,
     replace_catalogue as replace_catalogue,
+    state_error as state_error,
 )
 from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier

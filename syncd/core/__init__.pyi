@@ -145,10 +145,17 @@ from .redaction import (
     of_environment as of_environment,
     redact as redact,
 )
-from .steps import NEW as NEW, Action as Action, Known as Known, Loss as Loss, LossKind as LossKind, Step as Step
+from .steps import (
+    NEW as NEW,
+    SLICE as SLICE,
+    Action as Action,
+    Known as Known,
+    Loss as Loss,
+    LossKind as LossKind,
+    Step as Step,
+)
 from .text import printable as printable
 from .turns import (
-    SLICE as SLICE,
     collected as collected,
     in_slices as in_slices,
     next_turn as next_turn,

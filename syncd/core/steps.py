@@ -16,6 +16,7 @@ LossKind = Literal["deleted", "emptied", "shrunk", "same"]
 same: it has the same content now as other files that differed before."""
 
 NEW = message("new upstream")
+SLICE = 256  # rows that one turn of the event loop reads, compares or records: some milliseconds
 
 
 class Known(NamedTuple):

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-T = TypeVar("T")
+from syncd.core.steps import SLICE
 
-SLICE = 256  # rows that one turn reads, compares or records: some milliseconds
+T = TypeVar("T")
 
 
 async def next_turn(rows: int = SLICE) -> None:

@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from syncd.catalogue import Catalogue, interrupted_mirrors
+from manifests.messages import message
+from syncd.catalogue import Catalogue, interrupted_mirrors, state_error
 from syncd.config import Config, network_plan
 from syncd.core import (
     Damaged,
@@ -71,7 +72,7 @@ async def open_session(
                 await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
         spool = config.state  # a session that only reads writes nothing there
         if not catalogue.read_only:
-            spool = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=config.state, prefix="spool-")))
+            spool = Path(stack.enter_context(_spool_folder(config.state)))
         plan = await asyncio.to_thread(network_plan, config.network, environ)
         for username, password in plan.secrets():
             secrets.learn_credential(username, password)
@@ -132,3 +133,11 @@ def _open_catalogue(config: Config, lease: LeaseMode) -> Catalogue:
         with suppress(Offline, Damaged):  # there is none, or one of an older version: opening it creates or migrates it
             return Catalogue(config.state, read_only=True)
     return Catalogue(config.state)
+
+
+def _spool_folder(state: Path) -> tempfile.TemporaryDirectory[str]:
+    """Return a temporary folder for the documents of surveys. Raises NoSpace, Denied, Offline."""
+    try:
+        return tempfile.TemporaryDirectory(dir=state, prefix="spool-")
+    except OSError as error:
+        raise state_error(error, state, message("no temporary folder can be created there")) from error

@@ -33,7 +33,7 @@ CAPABILITIES = [
     for name, kind in vars(ports).items()
     if getattr(kind, "_is_runtime_protocol", False)
     and kind.__module__ == ports.__name__
-    and kind is not ports.CopyingBody
+    and kind not in {ports.CopyingBody, ports.ReceivingSink}  # of a body, and of a sink
 ]
 ME = Credential("mine", "http://h", "bearer", "s3cret")
 
@@ -84,6 +84,15 @@ class Able:
 
     def skipped(self):
         return {"links": 1}
+
+    def use_narrow(self, prefixes):
+        self.called.append(("use_narrow", prefixes))
+
+    async def set_modes(self, prefix, after):
+        return prefix + after
+
+    def open_descriptor(self, path):
+        return self, len(path)
 
     async def copyable_from(self, url, size):
         return f"{url} {size}"

@@ -176,7 +176,7 @@ BROKEN = [
     ("P2", acknowledged_before_it_is_durable, 12, None),
     ("P6", replaced_bytes_are_not_kept, 10, None),
     ("P5", a_broken_listing_counts, 40, None),
-    ("P5", nothing_is_held_for_approval, 10, None),
+    ("P5", nothing_is_held_for_approval, 30, None),
     ("P3", two_writers, 5, crowded),
     ("P1", versions_are_not_bound, 20, restless),
     ("P10", signed_urls_are_kept, 1, None),

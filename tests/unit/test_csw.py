@@ -57,7 +57,7 @@ def test_a_download_by_ftp_is_left_out_and_told():
 
 
 def test_a_filter_is_sent_in_the_language_of_the_service():
-    (request,) = reader(cql="AnyText LIKE '%landsat%'", endpoint="csw?portal=a").start()
+    (request,) = reader(cql="AnyText LIKE '%landsat%'", service="csw?portal=a").start()
     words = dict(parse_qsl(urlsplit(request.url).query))
     assert (words["portal"], words["constraint"], words["constraintLanguage"]) == (
         "a",

@@ -385,7 +385,7 @@ def test_what_is_no_listing_is_refused(body):
         ("odata", "collections: [S1], files: all", "source.files", "allowed: 'archive' or 'nodes'"),
         ("odata", "collections: [S1], download: 'ftp://x/'", "source.download", "scheme"),
         ("laads", "listing: html", "source.listing", "allowed: 'json' or 'csv'"),
-        ("laads", "assets: [B1]", "source.assets", "is an option of reader stac, not of laads"),
+        ("laads", "assets: [B1]", "source.assets", "is an option of reader stac, stac-geoparquet, not of laads"),
     ],
 )
 def test_a_wrong_wish_is_told_where_it_stands(reader, keys, where, what):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -76,7 +76,7 @@ def _create(given: dict[str, Any], *, chosen: bool, json: bool) -> int:
 
     from syncd.api import SHORTEST, make_token, scrypt
     from syncd.cli.token_lines import token_line
-    from syncd.config import Token
+    from syncd.config import Role, Token
     from syncd.core import printable
     from syncd.process import DONE, USAGE
 
@@ -97,8 +97,11 @@ def _create(given: dict[str, Any], *, chosen: bool, json: bool) -> int:
         for one in error.errors(include_url=False):
             where = str(one["loc"][0]).upper() if one["loc"] else "NAME"
             value = printable(str(given.get(where.lower(), ""))[:64])
-            said = f"{value} is no role" if where == "ROLE" else printable(one["msg"]).removeprefix("Value error, ")
-            sys.stderr.write(f"syncd: {where}: {said}: see syncd token --help\n")
+            said = printable(one["msg"]).removeprefix("Value error, ") + ": see syncd token --help"
+            if where == "ROLE":
+                *first, last = get_args(Role)
+                said = f"{value} is no role: write {', '.join(first)} or {last}"
+            sys.stderr.write(f"syncd: {where}: {said}\n")
         return USAGE
     if json:
         line = entry.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
