@@ -1,5 +1,7 @@
 """The contract of transports, held by http, files, S3, FTP and SFTP, and by the stores where they read."""
 
+import asyncio
+
 import pytest
 
 from syncd.core.ports import Credential
@@ -78,7 +80,11 @@ class OverTheClientSession(OverHttp):
         assert isinstance(found._client, SessionClient)
         yield found
         await found.aclose()
+        await self.closed()
         missing_names.cache_clear()
+
+    async def closed(self):
+        """Wait until the server has closed its side, too, where that matters."""
 
 
 class TestNginxOverTheClientSession(OverTheClientSession, TestNginx):
@@ -86,7 +92,12 @@ class TestNginxOverTheClientSession(OverTheClientSession, TestNginx):
 
 
 class TestNginxWithTlsOverTheClientSession(OverTheClientSession, TestNginxWithTls):
-    pass
+    async def closed(self):
+        """TLS ends with a message of the server: wait until the loop reads no socket any more but its own."""
+        sockets = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]  # of the standard loop
+        async with asyncio.timeout(30):
+            while len(sockets) > 1:
+                await asyncio.sleep(0.005)
 
 
 class TestPoliteServer(OverHttp):
