@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made-from-lock
-WHICH = $(if $(T),$(T),-n 4 --dist loadgroup)
+WHICH = $(if $(T),$(T),-n 3 --dist loadgroup)
 HASHED = .cache/lock/bin/uv --quiet --cache-dir .cache/lock/cache pip compile --generate-hashes --no-header --no-annotate \
 	--python .cache/lock/bin/python
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet

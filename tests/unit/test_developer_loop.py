@@ -30,7 +30,7 @@ def test_one_test_runs_alone_and_the_suite_in_several_processes():
     assert planned("test", "T=tests/unit/test_plan.py::test_x").split() == [
         ".venv/bin/python", "-m", "pytest", "tests/unit/test_plan.py::test_x",
     ]  # fmt: skip
-    assert planned("test").split() == [".venv/bin/python", "-m", "pytest", "-n", "4", "--dist", "loadgroup"]
+    assert planned("test").split() == [".venv/bin/python", "-m", "pytest", "-n", "3", "--dist", "loadgroup"]
 
 
 def test_coverage_is_measured_only_when_asked_for():
