@@ -42,7 +42,7 @@ def test_two_hundred_seeds_keep_every_promise(first):
     assert check(range(first, first + BLOCK)).keys() >= REACHED - {"undelete"}
 
 
-@pytest.mark.parametrize("seed", [641, 1050, 1155, 1377, 1573, 1709, 2122, 2283, 2315, 2987])
+@pytest.mark.parametrize("seed", [641, 1050, 1155, 1377, 1573, 1709, 2122, 2283, 2315, 2987, 9711])
 def test_histories_that_once_broke_a_promise_keep_it(seed):
     """Found by the campaign: journals written twice, rot before the pointer, old state folders, records left over."""
     check([seed])
