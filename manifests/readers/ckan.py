@@ -10,7 +10,7 @@ Rules:
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from pydantic import BaseModel, Field, model_validator
@@ -35,6 +35,7 @@ from manifests.reading import (
     dig,
     digests,
     folders,
+    link_name,
     moment,
     read_json,
     size,
@@ -196,7 +197,7 @@ class CkanReader:
             len(package.resources or ()),
             message("files of package {package}", package=text(package.name)[:100]),
         )
-        named = [_name(text(link.url)) for link in wanted]
+        named = [link_name(text(link.url)) for link in wanted]
         shared = Counter(name.lower() for name in named)
         for link, name in zip(wanted, named, strict=True):
             url, key = absolute(document, link.url), text(link.id)
@@ -216,15 +217,6 @@ class CkanReader:
     def _page(self, pages: PageChain) -> DocumentRequest:
         words = {"fq": self._options.query, "rows": ROWS, "start": pages.entries, "sort": "name asc"}
         return _follow(f"{self._api}package_search?{urlencode(words)}", _CkanState(pages=pages))
-
-
-def _name(url: str) -> str:
-    """Return the name at the end of a link; "" if there is none."""
-    try:
-        name = unquote(urlsplit(url).path.rpartition("/")[2])
-    except ValueError:
-        return ""
-    return "" if name in {".", ".."} or "/" in name or not name.isprintable() else name
 
 
 def _refused(document: Document, error: object) -> DocumentError:

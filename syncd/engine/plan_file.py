@@ -69,10 +69,14 @@ class StepSum:
     def add(self, step: Step) -> bytes:
         """Add a step, and return its line."""
         line = msgspec.json.encode(planned_step(step), order="deterministic", enc_hook=plain)
-        self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest())) % _MODULUS
-        self.count += 1
+        self.add_line(line)
         self.files[step.action] += 1
         return line
+
+    def add_line(self, line: bytes) -> None:
+        """Add the line of a step, without its end."""
+        self._sum = (self._sum + int.from_bytes(hashlib.sha256(line).digest())) % _MODULUS
+        self.count += 1
 
     def hexdigest(self) -> str:
         """Return the hash."""
@@ -126,13 +130,12 @@ async def write_plan(file: Path, context: PassContext, row: MirrorRow, planning:
 
 def read_header(file: Path) -> PlanHeader:
     """Return the header of a plan. Raises ConfigError if the file is no plan, or was changed or cut."""
-    summed = steps = 0
+    summed = StepSum()
     try:
         with file.open("rb") as body:
             header = msgspec.json.decode(body.readline(), type=PlanHeader)
             for line in body:
-                summed = (summed + int.from_bytes(hashlib.sha256(line.rstrip(b"\n")).digest())) % _MODULUS
-                steps += 1
+                summed.add_line(line.rstrip(b"\n"))
     except OSError as error:
         raise ConfigError(message("{file}: cannot be read: {cause}", file=file, cause=error.strerror)) from error
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -141,7 +144,7 @@ def read_header(file: Path) -> PlanHeader:
         ) from error
     if header.syncd_plan != VERSION:
         raise ConfigError(message("{file}: is a plan of another version of syncd: make it again", file=file))
-    if (steps, f"{summed:064x}") != (header.steps, header.steps_sha256):
+    if (summed.count, summed.hexdigest()) != (header.steps, header.steps_sha256):
         raise ConfigError(message("{file}: was changed or cut after it was written: make it again", file=file))
     return header
 
