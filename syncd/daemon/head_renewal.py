@@ -14,6 +14,7 @@ from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.mirror_state import MirrorState
 from syncd.daemon.pass_scheduler import PassScheduler
 from syncd.daemon.reasons import because
+from syncd.daemon.rounds import run_rounds
 from syncd.engine import PassPaths, Publisher, head_state
 from syncd.session import Session
 
@@ -32,11 +33,7 @@ class HeadRenewal:
 
     async def run(self) -> None:
         """Renew every EVERY seconds while the store is online; ends when cancelled."""
-        await asyncio.sleep(FIRST)
-        while True:
-            if self.registry.store.state == "online":
-                await self.once()
-            await asyncio.sleep(EVERY)
+        await run_rounds(self.registry, self.once, EVERY, first=FIRST)
 
     async def once(self) -> None:
         """Sign each head that is due. A failure is reported, and the next round tries again."""

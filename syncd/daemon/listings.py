@@ -1,10 +1,10 @@
 """Records when the description of each published mirror changed, and which mirrors are gone, for harvesters."""
 
-import asyncio
 from collections.abc import Callable
 
 from syncd.core import SyncdError
 from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.daemon.rounds import run_rounds
 from syncd.session import Session, refresh_listed
 
 EVERY = 30.0  # seconds from one look to the next
@@ -22,10 +22,7 @@ class Listings:
         """Look every EVERY seconds while the store is online; returns at once where nothing is served."""
         if self.session().config.serve is None:
             return
-        while True:
-            if self.registry.store.state == "online":
-                await self.once()
-            await asyncio.sleep(EVERY)
+        await run_rounds(self.registry, self.once, EVERY)
 
     async def once(self) -> None:
         """Look once. A failure of the store or of a manifest leaves the record as it is, until the next look."""

@@ -8,6 +8,7 @@ from syncd.catalogue import BackgroundReader, suppress_damage
 from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError, next_turn
 from syncd.daemon.backup import back_up, backups, prune
 from syncd.daemon.mirror_registry import MirrorRegistry
+from syncd.daemon.rounds import run_rounds
 from syncd.engine import REASON
 from syncd.session import Session
 
@@ -32,11 +33,7 @@ class Maintenance:
 
     async def run(self) -> None:
         """Run a round every EVERY seconds while the store is online; ends when cancelled."""
-        await asyncio.sleep(FIRST)
-        while True:
-            if self.registry.store.state == "online":
-                await self.once()
-            await asyncio.sleep(EVERY)
+        await run_rounds(self.registry, self.once, EVERY, first=FIRST)
 
     async def once(self) -> None:
         """Run one round; a failure is reported, and the next round tries again."""
