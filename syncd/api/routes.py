@@ -16,6 +16,7 @@ from syncd.api.auth.door import Identity
 from syncd.api.context import ApiContext, ErrorPage
 from syncd.api.errors import HttpError
 from syncd.config import Role
+from syncd.control import Actor
 
 PATH_PARAMS: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],
@@ -36,9 +37,9 @@ class Call:
     body: Any
 
     @property
-    def who(self) -> str:
-        """Return the name of the sender, for the audit log."""
-        return self.identity.name
+    def who(self) -> Actor:
+        """Return the sender, for the audit log."""
+        return self.identity.actor
 
     @property
     def mirror(self) -> str:

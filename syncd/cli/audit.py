@@ -1,11 +1,13 @@
 """Writes what a command does for a person to the audit log, as the daemon does."""
 
 import getpass
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from manifests.messages import count, message
+from syncd.control import Actor
 from syncd.core import SyncdError
 from syncd.session import Session
 
@@ -30,7 +32,7 @@ def audited(session: Session, mirror: str, what: str) -> Iterator[AuditedAct]:
         raise
     finally:
         session.catalogue.pass_history.add_audit(
-            at=time.time(), who=person(), what=what, mirror=mirror, outcome=act.outcome
+            at=time.time(), who=str(person()), what=what, mirror=mirror, outcome=act.outcome
         )
 
 
@@ -55,9 +57,10 @@ def files_unpinned(paths: list[str]) -> str:
     return message("{number}: {paths}", number=number, paths=paths[:SHOWN])
 
 
-def person() -> str:
+def person() -> Actor:
     """Return who runs the command."""
     try:
-        return f"{getpass.getuser()} (command line)"
+        name = f"{getpass.getuser()} (command line)"
     except (KeyError, OSError):  # a user without a name
-        return "command line"
+        name = "command line"
+    return Actor(name, "cli", uid=os.getuid())

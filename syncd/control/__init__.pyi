@@ -1,3 +1,4 @@
+from .actor import Actor as Actor, Door as Door, actor_of as actor_of
 from .port import Control as Control
 from .views import (
     STATES as STATES,

@@ -3,7 +3,7 @@
 Rules:
 1. Frequent queries (`mirrors`, `origins`, `series`, ...) return at once, from memory, and may be called from another
    thread. Queries that read the Catalogue, the store or upstream are awaited.
-2. An action takes `who`, writes an entry to the audit log, refused or not, and returns that entry.
+2. An action takes `who`, a name or an Actor, writes an entry to the audit log, refused or not, and returns that entry.
 3. A method raises NotFound for an unknown mirror, pass or snapshot, Busy if the action is impossible now, and
    ConfigError for an invalid text. It raises no other errors than those of `syncd.core.errors`.
 4. Slow subscribers lose events and receive the number of lost ones; they never slow a pass.

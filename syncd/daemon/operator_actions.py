@@ -25,7 +25,7 @@ class OperatorActions(ControlBase):
             raise self._refused(who, "sync", name, message("{name}: cannot be synced now: {why}", name=name, why=why))
         if mirror_state.run is not None:
             return self._written(who, "sync", name, message("a pass is under way already"))
-        mirror_state.requested_by = who or "somebody"
+        mirror_state.requested_by = str(who) or "somebody"
         self._registry.wake.set()
         return self._written(who, "sync", name, message("a pass begins as soon as there is room"))
 
@@ -40,8 +40,8 @@ class OperatorActions(ControlBase):
             )
         mirror, history = mirror_state.declared.mirror, self._registry.catalogue.history
         row = mirror_state.row or history.ensure_row(mirror)
-        mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (who, self._registry.now()), ""
-        self._registry.catalogue.pass_history.pause(row.id, who, self._registry.now())
+        mirror_state.row, mirror_state.paused, mirror_state.requested_by = row, (str(who), self._registry.now()), ""
+        self._registry.catalogue.pass_history.pause(row.id, str(who), self._registry.now())
         return self._written(who, "pause", name, message("paused"))
 
     async def resume(self, name: str, who: str) -> AuditView:
@@ -60,7 +60,7 @@ class OperatorActions(ControlBase):
         number = self._registry.catalogue.approvals.approve(row.id)
         self._registry.refresh(mirror_state)
         if mirror_state.paused is None and mirror_state.declared is not None:
-            mirror_state.requested_by = who or "somebody"
+            mirror_state.requested_by = str(who) or "somebody"
         self._registry.wake.set()
         return self._written(who, "approve", name, count(number, "{n} loss approved", "{n:,} losses approved"))
 
@@ -135,7 +135,7 @@ class OperatorActions(ControlBase):
         """Name a kept snapshot: it is kept with its bytes until the tag is removed."""
         async with self._tagging(name, who, "tag") as tagging:
             found = find_snapshot(tagging.catalogue, tagging.mirror, snapshot)
-            made = await tagging.tag(found.id, tag, who)
+            made = await tagging.tag(found.id, tag, str(who))
         outcome = message("snapshot {snapshot} is {tag}", snapshot=made.snapshot[:12], tag=made.name)
         return self._written(who, "tag", name, outcome)
 
@@ -164,14 +164,14 @@ class OperatorActions(ControlBase):
         mirror_state = self._standing(name)
         if mirror_state.run is None:
             raise self._refused(who, "cancel", name, message("{name}: no pass is under way", name=name))
-        mirror_state.run.stop(because("stops.asked", who=who), who or "somebody")
+        mirror_state.run.stop(because("stops.asked", who=str(who)), str(who) or "somebody")
         return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
 
     def _written(self, who: str, what: str, name: str, outcome: str) -> AuditView:
         entry = self._registry.catalogue.pass_history.add_audit(
-            at=self._registry.now(), who=who, what=what, mirror=name, outcome=outcome
+            at=self._registry.now(), who=str(who), what=what, mirror=name, outcome=outcome
         )
-        self._registry.on_event(Audited(name, who, what, outcome))
+        self._registry.on_event(Audited(name, str(who), what, outcome))
         return entry
 
     def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:

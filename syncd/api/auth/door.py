@@ -18,9 +18,10 @@ from aiohttp import hdrs, web
 from manifests.access import Caller
 from manifests.messages import message
 from syncd.api.auth.sessions import COOKIE, Sessions
-from syncd.api.auth.tokens import Tokens
+from syncd.api.auth.tokens import Tokens, fingerprint
 from syncd.api.errors import HttpError
 from syncd.config import ApiSettings, Role, Token
+from syncd.control import Actor, Door
 
 SAFE = frozenset({"GET", "HEAD"})
 _FORWARDED = (
@@ -56,6 +57,16 @@ class Identity:
     until: float | None = None
     mirrors: tuple[str, ...] | None = None
     """Globs of the mirrors that the token is limited to."""
+    door: Door = "api"
+    token: str = ""
+    """What tells tokens of one name apart."""
+    uid: int | None = None
+    """The number of the user of this machine, at a socket."""
+
+    @property
+    def actor(self) -> Actor:
+        """Return the sender, for the audit log."""
+        return Actor(self.name, self.door, uid=self.uid, token=self.token)
 
 
 class AccessControl:
@@ -97,14 +108,14 @@ class AccessControl:
                     WWW_Authenticate='Bearer realm="syncd"',
                 )  # fmt: skip
             found = await self.tokens.authenticate(token.strip(), self.address(request))
-            return _identity(found, None)
+            return _identity(found, None, "api")
         cookie = request.cookies.get(COOKIE)
         session = self.sessions.owner(cookie) if cookie is not None else None
         if session is None:
             return Identity()
         if request.method not in SAFE:
             self.check_origin(request)
-        return _identity(*session)
+        return _identity(*session, "page")
 
     def check_origin(self, request: web.Request) -> None:
         """Reject a change that another site's page may have made the browser send."""
@@ -182,9 +193,10 @@ class AccessControl:
         return any(found in network for network in self._proxies)
 
 
-def _identity(token: Token, until: float | None) -> Identity:
+def _identity(token: Token, until: float | None, door: Door) -> Identity:
     ends = token.ends.timestamp() if token.ends is not None else None
-    return Identity(token.name, token.role, min(filter(None, (until, ends)), default=None), token.mirrors)
+    until = min(filter(None, (until, ends)), default=None)
+    return Identity(token.name, token.role, until, token.mirrors, door, fingerprint(token))
 
 
 def _host_of(authority: str) -> str:

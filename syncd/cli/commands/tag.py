@@ -45,7 +45,7 @@ async def tag(
     async with context.open_mirror(mirror) as (session, row):
         with audited(session, mirror, "tag"):
             found = find_snapshot(session.catalogue, row, snapshot)
-            made = await Tagging(session.store, session.catalogue, row).tag(found.id, name, person())
+            made = await Tagging(session.store, session.catalogue, row).tag(found.id, name, str(person()))
         line = f"{mirror}: snapshot {made.snapshot[:16]} is {made.name}: it is kept until the tag is removed"
         _say(context, {"mirror": mirror, "tag": made.name, "snapshot": made.snapshot}, line)
         return DONE
