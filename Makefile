@@ -47,17 +47,23 @@ $(MADE): requirements.lock pyproject.toml
 demo: $(MADE)
 	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
-# With COVERAGE=1 the branch coverage is printed too, and the ten modules that have least of it.
+# With COVERAGE=1 the branch coverage is printed too, and the ten modules that have least of it. Of the whole suite, up to
+# three tests that failed beside others run once more, alone (tests/alone.py); the last lines name those that then passed.
+FAILED := .pytest_cache/v/cache/lastfailed .cache/failed-beside-others
+PYTEST = $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest
+
 test: $(MADE)
+	@rm -f $(FAILED)
 ifdef COVERAGE
 	@mkdir -p .cache/coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(WHICH)
+endif
+	$(PYTEST) $(WHICH)$(if $(T),, || $(BIN)/python -m tests.alone $$? $(PYTEST))
+ifdef COVERAGE
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --sort=cover | sed -n '1,12p; $$p'
-else
-	$(BIN)/python -m pytest $(WHICH)
 endif
+	@cat .cache/failed-beside-others 2>/dev/null || true
 
 coverage:
 	@$(MAKE) --no-print-directory test COVERAGE=1

@@ -2,7 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -27,17 +30,114 @@ def planned(*words):
 
 
 def test_one_test_runs_alone_and_the_suite_in_several_processes():
-    assert planned("test", "T=tests/unit/test_plan.py::test_x").split() == [
-        ".venv/bin/python", "-m", "pytest", "tests/unit/test_plan.py::test_x",
-    ]  # fmt: skip
-    assert planned("test").split() == [".venv/bin/python", "-m", "pytest", "-n", "3", "--dist", "loadgroup"]
+    one = planned("test", "T=tests/unit/test_plan.py::test_x").splitlines()
+    assert ".venv/bin/python -m pytest tests/unit/test_plan.py::test_x" in one
+    whole = ".venv/bin/python -m pytest -n 3 --dist loadgroup || .venv/bin/python -m tests.alone $? .venv/bin/python -m pytest"
+    assert whole in planned("test").splitlines()
 
 
 def test_coverage_is_measured_only_when_asked_for():
     assert "coverage" not in planned("test")
     for asked in (("test", "COVERAGE=1"), ("coverage",)):
-        assert "coverage run -m pytest" in planned(*asked), asked
+        assert "coverage run -m pytest -n 3" in planned(*asked), asked
+        assert "tests.alone $? .venv/bin/coverage run -m pytest" in planned(*asked), asked
         assert "coverage report" in planned(*asked), asked
+
+
+# -- what failed beside others ------------------------------------------------------------------------------------------
+
+SMALL = {
+    "pyproject.toml": """
+        [tool.pytest.ini_options]
+        testpaths = ["tests"]
+        addopts = "--strict-markers"
+        [tool.coverage.run]
+        branch = true
+        source = ["small"]
+        patch = ["subprocess"]
+        data_file = ".cache/coverage/data"
+        """,
+    "small.py": """
+        from pathlib import Path
+
+        def passes_the_second_time(name):
+            if not Path(name).exists():
+                Path(name).touch()
+                raise TimeoutError(name)
+            return "again"
+        """,
+    "tests/test_small.py": """
+        import pytest, small
+
+        @pytest.mark.parametrize("name", {once})
+        @pytest.mark.xdist_group("server")
+        def test_once(name):
+            assert small.passes_the_second_time(name) == "again"
+
+        @pytest.mark.parametrize("name", {always})
+        def test_never(name):
+            raise AssertionError("always")
+
+        def test_good():
+            pass
+        """,
+}
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Return what runs `make test` in a small suite, with tests that fail once and tests that always fail."""
+
+    def run(*words, once=(), always=()):
+        for name, text in SMALL.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            filled = text.replace("{once}", str(once)).replace("{always}", str(always))
+            (tmp_path / name).write_text(textwrap.dedent(filled))
+        for name in ("Makefile", "tests/alone.py"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        (tmp_path / "requirements.lock").touch()
+        (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+        done = subprocess.run(
+            ["make", "--old-file=.venv/.made-from-lock", "test", *words],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode == 0, done.stdout
+
+    return run
+
+
+def test_what_failed_beside_others_and_passes_alone_is_named_last_and_measured(small):
+    passed, said = small("COVERAGE=1", once=("a", "b"))
+    assert passed, said
+    assert "2 failed, 1 passed" in said
+    assert "2 passed" in said
+    *_, last, _ = said.splitlines()
+    names = "tests/test_small.py::test_once[a] tests/test_small.py::test_once[b]"
+    assert last == f"failed beside others, passed alone: {names} – a defect of the test or of the program: mend it"
+    assert re.search(r"^small\.py .* 100\.?0?%$|^TOTAL .* 100%$", said, re.MULTILINE), said  # both runs are measured
+
+
+def test_what_fails_alone_too_fails_the_run(small):
+    passed, said = small(once=("a",), always=("b",))
+    assert not passed
+    assert "1 failed, 1 passed" in said
+    assert "passed alone" not in said
+
+
+def test_where_more_than_three_fail_none_runs_again(small):
+    passed, said = small(once=("a", "b", "c", "d"))
+    assert not passed
+    assert "once more" not in said
+
+
+def test_a_test_that_was_asked_for_runs_once(small):
+    passed, said = small("T=tests/test_small.py", once=("a",))
+    assert not passed
+    assert "once more" not in said
 
 
 def test_the_gate_calls_the_command_of_the_readme():
