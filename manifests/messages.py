@@ -91,13 +91,13 @@ def unpack(text: str, packed: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a Message as a plain text: the `enc_hook` of every encoder that may meet one."""
-    if isinstance(value, Message):
+    """Return a text that is more, such as a Message or who acts, as a plain one: every encoder's `enc_hook`."""
+    if isinstance(value, str):
         return _text(value)
     raise NotImplementedError(type(value).__name__)
 
 
-def _text(value: Message) -> str:
+def _text(value: str) -> str:
     return str.__getitem__(value, slice(None))
 
 

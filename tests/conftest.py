@@ -16,7 +16,11 @@ import transports
 settings.register_profile("here", deadline=None)  # a busy machine is no fault of a property
 settings.load_profile("here")
 
-pytest_plugins = ["tests.servers.fixtures", "tests.promises.plugin"]  # S3 servers; the marks of promises
+pytest_plugins = [
+    "tests.groups",
+    "tests.servers.fixtures",
+    "tests.promises.plugin",
+]  # S3 servers; the marks of promises
 
 # What opens before anything moves may read its folder, and what closes when nothing moves any more may tidy it up:
 # nobody waits for the loop.
@@ -42,21 +46,6 @@ CATALOGUE = tuple(
 )
 # What looks like files and is none: the kernel answers from memory.
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))
-
-
-# What is started once a run and is slow to start: all tests that need it run in one process, others beside them.
-SHARED = {"swift": "swift", "rgw": "ceph", "ceph_cluster": "ceph", "driver": "browser", "bucket": "swift"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a server together where several processes share the tests (`pytest -n`)."""
-    for item in items:
-        given = getattr(item, "callspec", None)
-        needs = {*getattr(item, "fixturenames", ()), *(mark.name for mark in item.iter_markers())}
-        needs |= {value for value in given.params.values() if isinstance(value, str)} if given is not None else set()
-        groups = sorted({SHARED[name] for name in needs & SHARED.keys()})
-        if groups:
-            item.add_marker(pytest.mark.xdist_group("+".join(groups)))
 
 
 def _import_all() -> None:

@@ -114,7 +114,7 @@ class House:
         try:
             if wait:
                 waits = asyncio.create_task(started.wait())
-                await asyncio.wait({task, waits}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({task, waits}, timeout=240, return_when=asyncio.FIRST_COMPLETED)
                 waits.cancel()
                 if task.done():
                     await task
@@ -125,10 +125,10 @@ class House:
                 raise AssertionError("the daemon ended by itself")
         finally:
             self.around.stopping.set()
-            done, _ = await asyncio.wait({task}, timeout=60)
+            done, _ = await asyncio.wait({task}, timeout=240)
             if not done:
                 task.cancel()
-                await asyncio.wait({task}, timeout=60)
+                await asyncio.wait({task}, timeout=240)
         assert task.done()
         await task
         assert asyncio.all_tasks() - before - {asyncio.current_task()} == set(), "tasks are left"
@@ -137,7 +137,7 @@ class House:
         assert list(self.state.glob("spool-*")) == []
         assert self.bugs_expected or self.bugs == []
 
-    async def until(self, true, seconds=60.0):
+    async def until(self, true, seconds=120.0):
         """Wait until something is true of the daemon."""
         deadline = time.monotonic() + seconds
         while not true():

@@ -94,7 +94,7 @@ class PublicSide:
         try:
             writer.write(raw)
             await writer.drain()
-            return await asyncio.wait_for(reader.read(-1), 30)
+            return await asyncio.wait_for(reader.read(-1), 120)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):

@@ -107,7 +107,7 @@ async def test_what_a_pass_replaces_meanwhile_is_no_damage(house, monkeypatch):
 
         monkeypatch.setattr(FixityCheck, "inspect", slow)
         house.time.forward(9 * DAY)
-        await asyncio.wait_for(waits.wait(), 20)
+        await asyncio.wait_for(waits.wait(), 120)
         content = b"quite another content" * 100  # not shorter, which the guard would hold
         house.archive("a", {"f1.dat": content})
         await control.sync("a", "ada")

@@ -47,7 +47,7 @@ class CredentialedMirror:
         config = await asyncio.to_thread(load_config, self.folder / "syncd.yaml", environ={})
         stopping = asyncio.Event()
         async with (
-            asyncio.timeout(50),
+            asyncio.timeout(120),
             open_session(config, {}, self.events.append, lease="held", stopping=stopping) as session,
             session.pass_context(self.manifest) as context,
         ):

@@ -122,7 +122,7 @@ async def test_a_publish_cut_before_any_of_its_steps_is_finished_by_the_next_ope
     step, found = 0, {}
     while True:
         opened = cut_and_open(tmp_path / str(step), step, is_catalogue_lost=is_catalogue_lost)
-        was_cut, faults = await asyncio.wait_for(opened, 60)
+        was_cut, faults = await asyncio.wait_for(opened, 120)
         if not was_cut:
             break
         found[step] = faults

@@ -22,7 +22,7 @@ def live(monkeypatch):
 
 
 async def until(session, path, seen, why):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while True:
             async with session.get(path) as response:
                 found = await response.json()

@@ -12,7 +12,7 @@ MANIFEST = 'mirror: scenes\nsource: {{settle: 0s, url: "file://{archive}/"}}\n'
 def run_in(folder, *words):
     """Run a command with default paths: ./state and ./store."""
     command = [str(SYNCD), *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def refused(node, *more, config=None):
     store, state, given, out = node
     words = ("metadata", "export", "--out", out, *more, *(given if config is None else config))
     process = start(store, state, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 2 or "no mirror" in err
     return err
 
@@ -93,6 +93,6 @@ def test_a_folder_that_cannot_be_written_is_named(node):
     store, state, config, _ = node
     words = ("metadata", "export", "--format", "sitemap", "--out", out, *config)
     process = start(store, state, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode not in (0, 1)
     assert f"{out / 'sitemap.xml'}: cannot be written" in err

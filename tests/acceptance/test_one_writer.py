@@ -35,7 +35,7 @@ class Place:
 
     def refused(self, *command, wanted):
         process = start(self.store, self.state, *command, stdout=-1, stderr=-1)
-        _, err = process.communicate(timeout=100)
+        _, err = process.communicate(timeout=240)
         assert process.returncode == wanted, err
         return err
 
@@ -245,7 +245,7 @@ def test_a_state_folder_from_a_backup_is_told(place):
     manifest = place.mirror("one", x="")
     restored(place, manifest, texts=("1", "2"))
     process = start(place.store, place.state, "sync", manifest, stdout=-1, stderr=-1)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert "one: the state folder is older than the store; its records are rebuilt from there" in err
 

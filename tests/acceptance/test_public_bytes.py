@@ -277,7 +277,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(folder_side, monkeypatch):
         _, writer = await asyncio.open_connection("127.0.0.1", side.port, limit=1 << 10)
         writer.write(f"GET {at(snapshot, 'huge.bin')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         await asyncio.sleep(0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not side.served:
                 await asyncio.sleep(0.05)
         assert side.served[0].status == 499

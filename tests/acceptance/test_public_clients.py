@@ -45,7 +45,7 @@ async def shared(tmp_path):
 
 async def call(*command, **more):
     def run():
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **more)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, **more)
 
     done = await asyncio.to_thread(run)
     assert done.returncode == 0, done.stderr[-2000:]

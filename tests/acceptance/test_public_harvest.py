@@ -181,7 +181,7 @@ async def followed(side, mark=None):
 
 async def until(side, path, text):
     """Ask until the public side has looked at the Catalogue again."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while text not in (await side.get(path)).body:
             await asyncio.sleep(0.05)
 

@@ -33,14 +33,14 @@ def free_port():
 
 def fetch(url):
     try:
-        with urlopen(url, timeout=10) as answer:
+        with urlopen(url, timeout=120) as answer:
             return answer.status, answer.read()
     except OSError as error:
         return getattr(error, "code", 0), b""
 
 
 async def until(url, expected):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while (found := await asyncio.to_thread(fetch, url))[0] != expected:
             await asyncio.sleep(0.05)
     return found[1]
@@ -73,4 +73,4 @@ async def test_the_face_shows_what_the_daemon_publishes_and_stops_when_that_is_w
         assert not (tmp_path / "store/.syncd/lease.json").exists() or face.poll() is None
     finally:
         face.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(face.wait, 30) == 0
+        assert await asyncio.to_thread(face.wait, 120) == 0

@@ -38,7 +38,7 @@ class Passes:
         def run():
             words = ("sync", self.manifest, "--json", *allowed, *more)
             process = start(self.store, self.state, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=240)
             assert process.returncode == wanted, f"exit {process.returncode}\n{out}\n{err}"
             assert "Traceback" not in err, err
             return json.loads(out.splitlines()[-1]) if out.strip() else {}, out + err

@@ -65,7 +65,7 @@ class Answers(BaseHTTPRequestHandler):
         if server.held is not None and path.endswith("/SHA256SUMS"):
             arrived, go_on = server.held
             arrived.set()
-            go_on.wait(60)
+            go_on.wait(120)
         name = path.rpartition("/")[2].removesuffix(".txt")
         signed = f"{path}?X-Amz-Signature={secret('signature')}&token={secret('token')}&X-Amz-Security-Token={secret('session')}"
         match name:
@@ -257,7 +257,7 @@ def test_a_secret_is_in_nothing_that_the_daemon_says_or_keeps(planted, tmp_path)
             f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {bearer}"}, method=method
         )
         try:
-            with urlopen(request, timeout=30) as answer:
+            with urlopen(request, timeout=120) as answer:
                 return answer.status, answer.read() + str(answer.headers).encode()
         except HTTPError as error:
             return error.code, error.read() + str(error.headers).encode()

@@ -27,7 +27,7 @@ def slow(tmp_path):
 
 
 def until_at_work(store):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not any((store.root / ".syncd/tmp").glob("*.part")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -41,7 +41,7 @@ def test_asked_to_stop_twice_it_stops_at_once_with_130_and_the_next_run_resumes(
     until_at_work(store)
     process.send_signal(number)
     process.send_signal(number)
-    assert process.wait(60) in (130, -number)
+    assert process.wait(120) in (130, -number)
     assert all(content == (root / path).read_bytes() for path, content in store.read("slow/").items())
     assert sync(store, state, manifest, *allowed)["complete"]
     assert store.read("slow/") == tree(root)
@@ -75,7 +75,7 @@ def test_what_has_nothing_in_flight_stops_when_it_is_first_asked_to(silent, word
     silence.accept()[0].close()
     asked, _ = silence.accept()  # it tries again, and waits
     process.send_signal(signal.SIGINT)
-    assert process.wait(GRACE / 2) == 130
+    assert process.wait(GRACE - 1) == 130
     asked.close()
     assert (store.root / "silent/kept.txt").read_bytes() == b"lost"
 

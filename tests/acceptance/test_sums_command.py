@@ -26,7 +26,7 @@ def printed_check(text):
 
 def failed(store, state, *more):
     process = start(store, state, "sums", "scenes", *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode not in (0, 1)
     return err
 

@@ -207,7 +207,7 @@ async def test_when_it_is_cancelled_its_threads_stop_between_two_files(mirroring
     def held(fd, count, offset):
         read.append(fd)
         begun.set()
-        go_on.wait(60)
+        go_on.wait(120)
         return pread(fd, count, offset)
 
     async with verifying(mirroring, lambda store: store) as verification:

@@ -21,7 +21,7 @@ async def connect(session):
 async def is_closed(reader):
     """Whether the server closes it, and soon."""
     with contextlib.suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             return await reader.read(1) == b""
     return False
 

@@ -179,7 +179,7 @@ async def test_manifests_are_checked_one_after_the_other(api, control, monkeypat
 
     def slow(text):
         seen.append(text)
-        assert go.wait(60)
+        assert go.wait(120)
         return CheckView()
 
     monkeypatch.setattr(control, "check", slow)

@@ -23,7 +23,7 @@ class Heard:
         """The next event (with one of `words`), as its id, its word and what it says."""
         while True:
             number, word = None, None
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while (line := (await self._lines.readline()).decode()) not in {"\n", ""}:
                     name, _, value = line.rstrip("\n").partition(": ")
                     number, word = (value, word) if name == "id" else (number, value if name == "event" else word)
@@ -47,7 +47,7 @@ async def listening(api, path="/api/v1/events", **headers):
 
 async def settled(api, count):
     """Wait until `count` events were taken from the daemon."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while api.served.stream._count < count:
             await asyncio.sleep(0.001)
 
@@ -141,7 +141,7 @@ async def test_who_does_not_read_is_let_go(api, control):
     writer.write(f"GET /api/v1/events HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
     await reader.readuntil(b"retry: 3000")
     cast("asyncio.Transport", writer.transport).pause_reading()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while stream.listeners:
             stream._keep_event(Audited("idle", "ops", "sync", "x" * 200_000))
             await asyncio.sleep(0.001)
@@ -153,7 +153,7 @@ async def test_listeners_are_bounded(api, monkeypatch):
     async with listening(api), api.get("/api/v1/events") as response:
         assert response.status == 503
         assert response.headers["Retry-After"] == "30"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while api.served.stream.listeners:
             await asyncio.sleep(0.001)
     async with listening(api):
@@ -176,7 +176,7 @@ async def test_the_stream_ends_when_the_daemon_stops(api, control):
 async def test_serving_ends_while_somebody_listens(control):
     async with served_by(control) as api:
         response = await api.get("/api/v1/events")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await response.content.readline()
         response.close()
     assert api.served.stream.listeners == 0

@@ -45,9 +45,9 @@ def served_in_thread(control, **more):
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(120)
         yield found
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(60)
+        thread.join(120)
         loop.close()

@@ -111,7 +111,7 @@ class ControlContract:
             entry = await control.pause(idle, "ada")
             assert control.mirror(idle).state == "paused"
             assert "ada" in control.mirror(idle).reason
-            heard = await asyncio.wait_for(_next(events, Audited), 5)
+            heard = await asyncio.wait_for(_next(events, Audited), 120)
             assert (heard.mirror, heard.who, heard.what) == (idle, "ada", "pause")
         with pytest.raises(Busy, match="paused"):
             await control.sync(idle, "bob")

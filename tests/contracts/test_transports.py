@@ -95,7 +95,7 @@ class TestNginxWithTlsOverTheClientSession(OverTheClientSession, TestNginxWithTl
     async def closed(self):
         """TLS ends with a message of the server: wait until the loop reads no socket any more but its own."""
         sockets = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]  # of the standard loop
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while len(sockets) > 1:
                 await asyncio.sleep(0.005)
 

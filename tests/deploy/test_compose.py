@@ -99,7 +99,7 @@ def archive(tmp_path):
         yield process.stdout.readline().strip().rstrip("/")
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(120)
         process.stdout.close()
 
 

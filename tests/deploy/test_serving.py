@@ -37,7 +37,7 @@ def store(tmp_path):
 
 def status(url):
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=120) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -158,7 +158,7 @@ class Chunked(Fault):
 
 @dataclass(frozen=True)
 class Extra(Fault):
-    """A whole answer, and `extra` bytes behind it; with `later` they are sent apart, once it is set."""
+    """A whole answer, and `extra` bytes behind it; with `later` they are sent apart, once it is set: this clears it."""
 
     extra: bytes
     later: asyncio.Event | None = None
@@ -169,6 +169,7 @@ class Extra(Fault):
             await exchange.send(answer)
             await self.later.wait()
             await exchange.send(self.extra)
+            self.later.clear()
         else:
             await exchange.send(answer + self.extra)
 

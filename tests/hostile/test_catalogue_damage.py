@@ -24,7 +24,7 @@ MIRROR = "mirrors/one.sqlite"
 
 def syncd(folder, *words):
     command = [sys.executable, "-m", "syncd", *words, "--store", "store", "--state", "state"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_a_daemon_whose_clock_steps_says_so_and_goes_on(tmp_path, www, faked):
                 service.until(passes(2), "the next pass")
             assert [one["seconds"] > 0 for one in service.events("clock_stepped")] == [True, False]
             service.process.terminate()
-            assert service.process.wait(60) == 0
+            assert service.process.wait(120) == 0
             assert service.copy("m") == tree(www / "m")
         finally:
             service.stop()

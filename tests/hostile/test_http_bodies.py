@@ -26,6 +26,14 @@ from tests.hostile.http_case import CONTENT, at, hostile, read
 from tests.hostile.server import HostileServer
 
 
+async def sent_later(extra):
+    """Have the extra bytes sent, and wait until they are here."""
+    extra.set()
+    while extra.is_set():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+
+
 @pytest.mark.fault(1)
 async def test_a_body_shorter_than_announced_is_interrupted_after_what_came():
     async with hostile() as (server, transport):
@@ -82,7 +90,7 @@ async def test_chunks_are_read_and_their_connection_is_used_again():
 async def test_chunks_that_are_cut_or_nonsense_are_interrupted_at_once(fault):
     async with hostile() as (server, transport):
         server.fault("x", fault)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises((Interrupted, Refused), match=r"^x: "):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT
@@ -108,8 +116,7 @@ async def test_bytes_behind_an_answer_never_reach_the_next_read(extra, later):
         server.fault("x", Extra(extra, taken if later else None))
         if later:
             assert await read(transport, "x") == CONTENT
-            taken.set()
-            await asyncio.sleep(0.2)  # until the extra bytes are here
+            await sent_later(taken)
         else:
             with pytest.raises((Interrupted, Refused), match=r"^x: "):
                 await read(transport, "x")
@@ -216,23 +223,23 @@ async def test_an_answer_that_is_compressed_although_asked_not_to_be_is_taken_as
 
 @pytest.mark.fault(7)
 async def test_a_dripping_body_is_cut_off_as_stalled():
-    async with hostile(floor=(2_000, 0.2)) as (server, transport):
+    async with hostile(floor=(2_000, 1.0)) as (server, transport):
         server.fault("x", Drip(step=1, every=0.01))
-        async with asyncio.timeout(30):
-            with pytest.raises(Interrupted, match=r"^x: .*stalled, \d+ bytes in 0.2 s"):
+        async with asyncio.timeout(120):
+            with pytest.raises(Interrupted, match=r"^x: .*stalled, \d+ bytes in 1 s"):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT
 
 
 @pytest.mark.fault(7)
 async def test_a_slow_body_above_the_floor_is_left_alone():
-    async with hostile(floor=(2_000, 0.2)) as (server, transport):
+    async with hostile(floor=(2_000, 1.0)) as (server, transport):
         server.fault("x", Drip(step=400, every=0.02))
         assert await read(transport, "x") == CONTENT
 
 
 async def test_a_slow_reader_is_not_blamed_on_upstream():
-    async with hostile({"x": bytes(8 << 20)}, floor=(100_000_000, 0.1)) as (_, transport):
+    async with hostile({"x": bytes(8 << 20)}, floor=(100_000_000, 0.5)) as (_, transport):
         count = 0
         async with transport.open("x") as body:
             async for chunk in body:
@@ -243,19 +250,19 @@ async def test_a_slow_reader_is_not_blamed_on_upstream():
 
 @pytest.mark.fault(8)
 async def test_silence_in_mid_body_is_cut_off_as_stalled():
-    async with hostile(floor=(1, 0.2)) as (server, transport):
+    async with hostile(floor=(1, 1.0)) as (server, transport):
         server.fault("x", Hang(after=10))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises(Interrupted, match="stalled"):
                 await read(transport, "x")
 
 
 @pytest.mark.fault(8)
 async def test_silence_before_the_answer_is_unreachable():
-    async with hostile(header_timeout=0.2) as (server, transport):
+    async with hostile(header_timeout=1.0) as (server, transport):
         server.fault("x", Hang())
-        async with asyncio.timeout(10):
-            with pytest.raises(Unreachable, match=r"^x: .*no answer in 0.2 s"):
+        async with asyncio.timeout(120):
+            with pytest.raises(Unreachable, match=r"^x: .*no answer in 1 s"):
                 await read(transport, "x")
         assert await read(transport, "x") == CONTENT
 
@@ -356,7 +363,7 @@ async def test_long_bodies_follow_one_another_on_one_connection():
     ],
 )
 async def test_a_long_body_that_breaks_is_interrupted_after_all_that_came(fault, why):
-    async with hostile({"x": LONG}, floor=(1, 0.2)) as (server, transport):
+    async with hostile({"x": LONG}, floor=(1, 1.0)) as (server, transport):
         server.fault("x", fault)
         with pytest.raises(Interrupted, match=rf"^x: {why}"):
             await read(transport, "x")
@@ -373,8 +380,7 @@ async def test_bytes_behind_a_long_answer_never_reach_the_next_read(extra, later
         server.fault("x", Extra(extra, taken if later else None))
         if later:
             assert await read(transport, "x") == LONG
-            taken.set()
-            await asyncio.sleep(0.2)  # until the extra bytes are here
+            await sent_later(taken)
         else:
             with pytest.raises(Interrupted, match=r"^x: more (bytes|than)"):
                 await read(transport, "x")

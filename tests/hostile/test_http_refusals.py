@@ -133,7 +133,7 @@ async def test_a_connection_that_takes_too_long_is_unreachable():
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
         transport = HttpTransport(origin, user_agent="t", allow_private=frozenset({origin}), connect_timeout=0.3)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises(Unreachable, match=r"within 0.3 s"):
                 await read(transport, "x")
         await transport.aclose()
@@ -283,11 +283,11 @@ async def test_a_secret_with_the_end_of_a_line_in_it_is_a_mistake_of_the_configu
 
 async def test_idle_connections_are_closed_after_a_while():
     clock = [0.0]
-    async with hostile(floor=(1, 0.16)) as (server, transport):
+    async with hostile(floor=(1, 1.0)) as (server, transport):
         transport._client.clock = lambda: clock[0]
         assert await read(transport, "x") == CONTENT
         clock[0] = 100.0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while server.open_connections:
                 await asyncio.sleep(0.01)
         assert await read(transport, "x") == CONTENT
@@ -302,7 +302,7 @@ async def test_of_too_many_idle_connections_the_one_idle_longest_is_closed_whate
         transport = await stack.enter_async_context(at(*servers))
         for server in (*servers[:3], servers[0], *servers[3:]):  # the first is used again, so the second waits longest
             assert await read(transport, server.url("x")) == CONTENT
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while [server.open_connections for server in servers] != [1, 0, 0, 1, 1]:
                 await asyncio.sleep(0.01)
         assert await read(transport, servers[4].url("x")) == CONTENT
@@ -318,7 +318,7 @@ async def test_idle_connections_to_one_origin_are_bounded_as_well(monkeypatch):
             for body in bodies:
                 assert b"".join([chunk async for chunk in body]) == CONTENT
             assert server.open_connections == 5
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while server.open_connections != 3:
                 await asyncio.sleep(0.01)
         assert await read(transport, "x") == CONTENT
@@ -353,14 +353,14 @@ async def test_a_read_that_is_cancelled_while_an_answer_is_thrown_away_leaves_no
         async with at(server, credential=credential, broker=Tokens()) as transport:
             server.fault("x", Hang(after=1, answer=answer))
             reading = asyncio.create_task(read(transport, "x"))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while not any(exchange.received for exchange in transport._client._open):
                     await asyncio.sleep(0.01)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
             assert transport._client._open == set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while server.open_connections:
                     await asyncio.sleep(0.01)
             assert await read(transport, "y") == CONTENT

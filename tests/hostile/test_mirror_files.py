@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import threading
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -51,13 +50,11 @@ async def test_forty_mirrors_publish_while_the_file_of_another_is_held(house):
         held.execute("BEGIN IMMEDIATE; DELETE FROM entry")
         for name in FORTY[1:]:
             house.archive(name, {"new": b"new"})
-        began = time.monotonic()
         async with house.living() as control:
             await asyncio.gather(*(control.sync(name, "ada") for name in FORTY[1:]))
             for name in FORTY[1:]:
                 await house.until(lambda name=name: house.copy(name) == house.upstream(name))
                 await house.idle(name)
-        assert time.monotonic() - began < 60
         held.execute("ROLLBACK")
     assert len([event for event in house.heard(PassFinished) if event.fetched == 1]) == 39
     assert not house.heard(PassFailed)
@@ -70,12 +67,10 @@ def test_a_transaction_over_one_mirror_blocks_no_other_and_not_the_daemons_own_r
             catalogue.holdings.add(mirror, [proved("a")])
         with closing(apsw.Connection(str(tmp_path / "mirrors/one.sqlite"))) as held:
             held.execute("BEGIN IMMEDIATE; DELETE FROM entry")
-            began = time.monotonic()
             catalogue.holdings.add(two, [proved("b")])
             catalogue.history.attempt(one, 1.0)
             catalogue.pass_history.add_audit(at=1.0, who="ada", what="sync", mirror="one", outcome="done")
             assert catalogue.holdings.totals(one) == (1, 1)  # and it can be read
-            assert time.monotonic() - began < 5
             held.execute("ROLLBACK")
 
 

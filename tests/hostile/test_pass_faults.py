@@ -63,9 +63,9 @@ class HttpMirroring(Mirroring):
             self.server.url(),
             user_agent="syncd-tests",
             allow_private=frozenset({self.server.origin}),
-            connect_timeout=2.0,
-            header_timeout=1.0,
-            floor=(1000.0, 0.5),
+            connect_timeout=20.0,
+            header_timeout=3.0,
+            floor=(1000.0, 1.5),
         )
         self.transports = [*getattr(self, "transports", ()), http]
         governed = GovernedTransport(http, Governors(), self.server.url())

@@ -56,7 +56,7 @@ KINDS = ["http", "http with login", "socks", "socks with login"]
 
 
 @asynccontextmanager
-async def reading(url, network, *, allowed=(), seconds=10.0):
+async def reading(url, network, *, allowed=(), seconds=60.0):
     transport = HttpTransport(
         url, user_agent="syncd/test", allow_private=frozenset(allowed), network=network, connect_timeout=seconds
     )

@@ -236,7 +236,7 @@ async def test_a_server_that_lives_but_answers_nothing_is_hung_up_on_and_the_nex
 ):
     async with hostile(tmp_path) as (server, transport):
         server.hangs = step
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises(Unreachable, match=rf"^{label}.*{server.origin} sent no answer in time"):
                 await ask(transport)
         server.hangs = ""
@@ -249,7 +249,7 @@ async def test_a_file_that_arrived_whole_is_not_lost_by_a_server_that_does_not_c
     monkeypatch.setattr(connections, "FINISHING", 0.2)
     async with hostile(tmp_path) as (server, transport):
         server.hangs = "close"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             assert await read(transport, "a/x") == CONTENT
         server.hangs = ""
         assert await read(transport, "a/x") == CONTENT
@@ -258,9 +258,9 @@ async def test_a_file_that_arrived_whole_is_not_lost_by_a_server_that_does_not_c
 
 async def test_a_body_that_stops_coming_is_stalled_and_its_end_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(connections, "FINISHING", 0.2)
-    async with hostile(tmp_path, floor=(1024.0, 0.2)) as (server, transport):
+    async with hostile(tmp_path, floor=(1024.0, 1.0)) as (server, transport):
         server.hangs = "read"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             with pytest.raises(Stalled, match=r"^a/x: stalled, 0 bytes"):
                 await read(transport, "a/x")
         server.hangs = ""

@@ -49,7 +49,7 @@ class Rivals:
 
     def run(self, who, *command, wanted=0):
         process = self.start(who, *command)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=240)
         assert process.returncode == wanted, f"{who}: exit {process.returncode}: {out}"
         return out
 
@@ -79,7 +79,7 @@ def take_over(folder, store, environ, point):
         rivals.run("second", "sync", rivals.manifest)
         epoch, published = rivals.lease()["epoch"], rivals.store.read(".syncd/mirrors/")
         first.send_signal(signal.SIGCONT)
-        out, _ = first.communicate(timeout=120)
+        out, _ = first.communicate(timeout=240)
     finally:
         first.kill()
         first.wait()
@@ -129,7 +129,7 @@ def test_a_stopped_process_keeps_a_folder_with_a_lock_and_goes_on(tmp_path):
         assert found.si_status == signal.SIGSTOP
         assert "has used this store since" in rivals.run("second", "sync", rivals.manifest, wanted=3)
         first.send_signal(signal.SIGCONT)
-        out, _ = first.communicate(timeout=120)
+        out, _ = first.communicate(timeout=240)
         assert first.returncode == 0, out
     finally:
         first.kill()

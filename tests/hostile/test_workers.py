@@ -210,7 +210,7 @@ async def test_workers_wait_for_no_origin_when_the_pass_is_asked_to_stop(tmp_pat
             while not any(request.path.startswith("d") for request in server.requests):
                 await asyncio.sleep(0.01)
             stopping.set()
-            result = await asyncio.wait_for(running, 20)
+            result = await asyncio.wait_for(running, 120)
         await mirroring.close()
     assert (result.complete, result.failed) == (False, 0)
 

@@ -113,9 +113,9 @@ def served(app) -> Iterator[str]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    up.wait(60)
+    up.wait(120)
     try:
         yield started[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
+        thread.join(120)

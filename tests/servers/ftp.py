@@ -63,7 +63,7 @@ class Vsftpd:
                 raise AssertionError((work / "out").read_text())
 
     def _answers(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return True
@@ -76,7 +76,7 @@ class Vsftpd:
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(120)
 
 
 @contextlib.contextmanager

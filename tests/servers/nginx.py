@@ -36,7 +36,7 @@ class Nginx:
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
         assert program is not None, "nginx is not installed (Debian: nginx-light)"
         self.process = subprocess.Popen([program, "-c", work / "nginx.conf", "-p", work], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return
@@ -58,7 +58,7 @@ class Nginx:
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(120)
 
 
 @contextlib.contextmanager

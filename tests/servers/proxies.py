@@ -79,7 +79,7 @@ class Squid:
 
     async def logged(self, method, target):
         """Return the requests once this one is among them: Squid writes a tunnel down a moment after it has ended."""
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 120
         while not any(asked[:2] == (method, target) for asked in self.asked()):
             assert time.monotonic() < deadline, f"{method} {target} is not in {self.asked()}"
             await asyncio.sleep(0.05)
@@ -116,7 +116,7 @@ class Microsocks:
 
 
 def wait_for(process, port, log):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

@@ -97,7 +97,7 @@ class Rgw:
             raise
 
     def _run(self, *command):
-        done = subprocess.run(command, env=self.environ, capture_output=True, timeout=120, check=False)
+        done = subprocess.run(command, env=self.environ, capture_output=True, timeout=240, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr.decode()[-2000:]}"
         return done.stdout
 
@@ -135,4 +135,4 @@ class Rgw:
         for process in reversed(self.processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and nobody else
-            process.wait(60)
+            process.wait(120)

@@ -60,7 +60,7 @@ class Sshd:
                 raise AssertionError((work / "log").read_text())
 
     def _answers(self):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return True
@@ -81,7 +81,7 @@ class Sshd:
 
     def close(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.wait(120)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ CACHE = Path(__file__).parents[2] / ".cache" / "swift"
 ACCESS_KEY, SECRET_KEY = "test:tester", "testing"
 MIN_PART = 1 << 20  # bytes; as few as that keep tests of many dialects short
 
+# Its own patience, half a second to connect and three to answer, is too short for a machine with much to do.
 SERVER = """
 [DEFAULT]
 bind_ip = 127.0.0.1
@@ -30,6 +31,8 @@ mount_check = false
 recon_cache_path = {run}
 log_level = ERROR
 log_name = {kind}
+conn_timeout = 60
+node_timeout = 120
 [pipeline:main]
 pipeline = {kind}-server
 [app:{kind}-server]
@@ -47,6 +50,8 @@ workers = 0
 user = {user}
 swift_dir = {etc}
 log_level = ERROR
+conn_timeout = 60
+node_timeout = 120
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck cache s3api tempauth bulk slo dlo versioned_writes symlink proxy-server
 [app:proxy-server]
@@ -173,4 +178,4 @@ class Swift:
     def _kill(process):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its own session: itself and its workers, nobody else
-        process.wait(60)
+        process.wait(120)

@@ -48,13 +48,13 @@ def serving(make):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    if not up.wait(60):
+    if not up.wait(120):
         raise RuntimeError("the server did not come up")
     try:
         yield Site(base, asked)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
+        thread.join(120)
 
 
 class Site:

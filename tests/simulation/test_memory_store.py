@@ -10,9 +10,9 @@ from tests.simulation.memory_store import Shelf, SimulatedStore, StoreTrouble
 
 
 class TestSimulated(StoreContract):
-    @pytest.fixture(params=["folder", "bucket"])
+    @pytest.fixture(params=["folder", "objects"])
     async def reopen(self, request):
-        shelf, chance = Shelf(is_bucket=request.param == "bucket"), random.Random(1)
+        shelf, chance = Shelf(is_bucket=request.param == "objects"), random.Random(1)
         shelf.clock = time.time
 
         async def open_again():

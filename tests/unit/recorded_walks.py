@@ -160,7 +160,7 @@ def from_documents(source, name, documents):
 
 def _over_http(question, hops=3):
     place = urlsplit(question.url)
-    link = http.client.HTTPConnection(place.netloc, timeout=60)
+    link = http.client.HTTPConnection(place.netloc, timeout=240)
     target = place.path + (f"?{place.query}" if place.query else "")
     link.request(question.method, target, question.body or None, dict(question.headers))
     response = link.getresponse()

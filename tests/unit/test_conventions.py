@@ -96,6 +96,6 @@ def test_a_shell_that_loads_its_file_completes_a_command(shell):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     script = TABS[shell].format(folder=ROOT / "deploy" / "completions")
     done = subprocess.run(
-        [shell, "-c", script], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "PATH": path}
+        [shell, "-c", script], capture_output=True, text=True, check=True, timeout=240, env={**os.environ, "PATH": path}
     )
     assert "undelete" in done.stdout, done

@@ -58,9 +58,11 @@ SMALL = {
         data_file = ".cache/coverage/data"
         """,
     "small.py": """
+        import os
         from pathlib import Path
 
         def passes_the_second_time(name):
+            Path(f"{name}.process").write_text(str(os.getpid()))
             if not Path(name).exists():
                 Path(name).touch()
                 raise TimeoutError(name)
@@ -93,14 +95,18 @@ def small(tmp_path):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             filled = text.replace("{once}", str(once)).replace("{always}", str(always))
             (tmp_path / name).write_text(textwrap.dedent(filled))
-        for name in ("Makefile", "tests/alone.py"):
+        for name in ("Makefile", "tests/alone.py", "tests/groups.py"):
             shutil.copy(ROOT / name, tmp_path / name)
         (tmp_path / "requirements.lock").touch()
         (tmp_path / ".venv").symlink_to(Path(sys.prefix))
         done = subprocess.run(
             ["make", "--old-file=.venv/.made-from-lock", "test", *words],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                "PYTEST_PLUGINS": "xdist.plugin,tests.groups",
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -128,10 +134,12 @@ def test_what_fails_alone_too_fails_the_run(small):
     assert "passed alone" not in said
 
 
-def test_where_more_than_three_fail_none_runs_again(small):
+def test_where_more_than_three_fail_none_runs_again_and_tests_of_one_group_run_in_one_process(small, tmp_path):
     passed, said = small(once=("a", "b", "c", "d"))
     assert not passed
+    assert "4 failed, 1 passed" in said
     assert "once more" not in said
+    assert len({(tmp_path / f"{name}.process").read_text() for name in "abcd"}) == 1
 
 
 def test_a_test_that_was_asked_for_runs_once(small):

@@ -35,7 +35,7 @@ async def two():
     async with (
         HostileServer({"x": CONTENT}) as a,
         HostileServer({"x": CONTENT}) as b,
-        at(a, b, floor=(100_000.0, 0.1)) as transport,
+        at(a, b, floor=(100_000.0, 0.5)) as transport,
     ):
         yield a, b, Retrying(transport, Policy(attempts=1))
 

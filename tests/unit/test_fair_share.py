@@ -42,7 +42,7 @@ async def test_a_lone_share_uses_three_quarters_and_whoever_comes_finds_room_at_
         await flood(large, 10, tasks, taken)
         assert (large.bytes, large.files) == (750, 75)
         for _ in range(10):  # nothing of the large one ever ends
-            await asyncio.wait_for(small.acquire(10), 10)
+            await asyncio.wait_for(small.acquire(10), 120)
         assert whole.bytes == 850
         for _ in range(10):
             small.release(10)
@@ -63,7 +63,7 @@ async def test_a_large_file_is_not_starved_by_many_small_ones():
             await turns(1)
             if wanted.done():
                 break
-        await asyncio.wait_for(wanted, 10)
+        await asyncio.wait_for(wanted, 120)
         assert one.bytes == 900
         one.release(900)
         await end(tasks)
@@ -72,12 +72,12 @@ async def test_a_large_file_is_not_starved_by_many_small_ones():
 async def test_what_is_larger_than_the_whole_goes_alone():
     whole = FairShares(100, 10)
     with whole.share("a") as one, whole.share("b") as other:
-        await asyncio.wait_for(one.acquire(5_000), 10)
+        await asyncio.wait_for(one.acquire(5_000), 120)
         waits = asyncio.create_task(other.acquire(1))
         await turns()
         assert not waits.done()
         one.release(5_000)
-        await asyncio.wait_for(waits, 10)
+        await asyncio.wait_for(waits, 120)
 
 
 async def test_an_origin_with_many_mirrors_gets_no_more_than_one_with_one():
@@ -189,13 +189,13 @@ async def test_what_is_to_be_had_at_once_is_taken_at_once_and_nobody_who_waits_i
         assert workers.acquire_now(64) == 12
         assert (workers.files, len(workers.waiting)) == (12, 0)
         for _ in range(3):
-            await asyncio.wait_for(other.acquire(0), 10)
+            await asyncio.wait_for(other.acquire(0), 120)
         waiting = asyncio.create_task(other.acquire(0))
         await turns()
         assert not waiting.done()
         assert workers.acquire_now(64) == 0
         for _ in range(10):
             workers.release(0)
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 120)
         assert workers.acquire_now(2) == 2
     assert whole.files == 0

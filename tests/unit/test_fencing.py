@@ -198,7 +198,8 @@ async def test_a_renewal_that_ended_too_late_loses_the_lease(store, monkeypatch)
 
 
 def test_the_clock_of_a_lease_goes_on_while_the_machine_is_suspended():
-    assert leases.ticks() >= time.monotonic() - 1.0
+    before = time.monotonic()
+    assert leases.ticks() >= before
 
 
 async def read(store):

@@ -143,7 +143,7 @@ async def test_events_cross_in_order_and_end_with_the_daemon():
             if n % 100 == 0:
                 await asyncio.sleep(0.001)
         daemon.bus.end()
-        await asyncio.wait_for(asyncio.wrap_future(listening), 30)
+        await asyncio.wait_for(asyncio.wrap_future(listening), 120)
     assert heard == [f"f{n}" for n in range(700)]
 
 
@@ -169,7 +169,7 @@ async def test_a_slow_subscriber_in_another_thread_loses_events_and_hears_how_ma
                 await asyncio.sleep(0.001)
         daemon.bus.end()
         go.set()
-        await asyncio.wait_for(asyncio.wrap_future(listening), 30)
+        await asyncio.wait_for(asyncio.wrap_future(listening), 120)
     lost = sum(event.count for event in heard if isinstance(event, EventsLost))
     assert lost > 0
     assert len(heard) - sum(isinstance(event, EventsLost) for event in heard) + lost == 5_000

@@ -139,7 +139,7 @@ def test_a_syntax_error_quotes_nothing_of_the_file():
 def test_a_file_made_to_be_slow_takes_seconds_and_few_lines(text):
     began = time.process_time()
     told = reported(text)
-    assert time.process_time() - began < 10  # one tag of that length took half a minute
+    assert time.process_time() - began < 20  # one tag of that length took half a minute
     assert 1 <= len(told) <= MOST_PROBLEMS + 1
 
 
