@@ -26,6 +26,7 @@ from .document import (
     Resumable as Resumable,
     Selected as Selected,
     Selective as Selective,
+    Sparse as Sparse,
     is_native as is_native,
 )
 from .download_names import (

@@ -243,6 +243,15 @@ class Selective(Protocol):
 
 
 @runtime_checkable
+class Sparse(Protocol):
+    """Capability of a Reader: say which of the files it yields upstream need not have (an answer of 404)."""
+
+    def may_be_absent(self, path: str) -> bool:
+        """Return True if a file that upstream does not have is no part of the list, and no failure."""
+        ...
+
+
+@runtime_checkable
 class Resumable(Reader, Protocol):
     """A Reader that can request the changes since an earlier survey, instead of everything.
 

@@ -185,6 +185,7 @@ async def _read(context: PassContext, row: MirrorRow, survey: Survey, cursor: st
         inventory,
         lambda after, limit: context.catalogue.claims.without_validator(row.id, after, limit),
         lambda path: held[1] if (held := context.catalogue.holdings.entry(row.id, path)) is not None else None,
+        context.reader,
     )
     survey.end()
     return inventory

@@ -5,14 +5,25 @@ Rules:
    delete a listed file, and the copy may be outdated.
 2. A version that differs while size and time are those of the copy is asked for again. If upstream names another one
    each time, its servers have versions of their own, and the file has not changed.
+3. A file that its reader says may be absent (`Sparse`) and that upstream does not have leaves the Inventory.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 
+from manifests.messages import message
+from manifests.reading import Reader, Sparse
 from manifests.snapshot import Origin
 from manifests.stat import Stat
-from syncd.core import DocumentFailed, NotFound, PermanentError, SurveyAdvanced, TransientError, in_slices
+from syncd.core import (
+    DocumentFailed,
+    NotFound,
+    PermanentError,
+    SurveyAdvanced,
+    SurveyNoted,
+    TransientError,
+    in_slices,
+)
 from syncd.engine.inventory import Inventory
 from syncd.engine.survey import Survey
 from syncd.engine.survey_run import BATCH, WIDTH
@@ -26,22 +37,30 @@ async def probe_missing_metadata(
     inventory: Inventory,
     without_validator: Callable[[str, int], list[Stat]],
     held: Callable[[str], Origin | None],
+    reader: Reader,
 ) -> None:
     """Request (HEAD) each file for which the documents give no attribute to detect changes by.
 
     `held` returns the provenance of the copy of a path, None if there is none.
     """
-    after = ""
+    after, sparse, present, absent = "", reader if isinstance(reader, Sparse) else None, 0, 0
     while page := without_validator(after, BATCH):
         after = page[-1].path
         seen: list[Stat] = []
+        missing: dict[str, None] = {}
         todo = iter(page)
 
-        async def ask(todo: Iterator[Stat] = todo, seen: list[Stat] = seen) -> None:
+        async def ask(todo: Iterator[Stat] = todo, seen: list[Stat] = seen, missing: dict[str, None] = missing) -> None:
             for claim in todo:
                 target, known = claim.urls[0] if claim.urls else claim.path, held(claim.path)
                 try:
                     found = await _settled(survey, target, known)
+                except NotFound as error:
+                    if sparse is not None and sparse.may_be_absent(claim.path):
+                        missing[claim.path] = None
+                    else:
+                        _failed(survey, inventory, claim.path, error, is_held=known is not None)
+                    continue
                 except (TransientError, PermanentError) as error:
                     _failed(survey, inventory, claim.path, error, is_held=known is not None)
                     continue
@@ -52,7 +71,14 @@ async def probe_missing_metadata(
                 group.create_task(ask())
         async for some in in_slices(seen):
             survey.claims.add(survey.mirror_id, some)
+        survey.claims.change(survey.mirror_id, missing)
+        inventory.files -= len(missing)
+        absent += len(missing)
+        present += sum(sparse is not None and sparse.may_be_absent(stat.path) for stat in seen)
         survey.listener(SurveyAdvanced(survey.mirror, inventory.documents, inventory.documents, inventory.files))
+    if absent and not present:
+        text = message("upstream has none of the chunks that its metadata describes: are they elsewhere?")
+        survey.listener(SurveyNoted(survey.mirror, text, absent))
 
 
 async def _settled(survey: Survey, target: str, known: Origin | None) -> Stat:

@@ -23,6 +23,7 @@ from tests.miniatures.ncbi import Ncbi
 from tests.miniatures.osf import Osf
 from tests.miniatures.physionet import PASSWORD, UNSIGNED, USER, PhysioNet
 from tests.miniatures.portals import DataJson, DcatPages, LandingPages
+from tests.miniatures.zarr import Zarr, Zarr3
 from tests.miniatures.zenodo import Zenodo
 from transports.http.transport import HttpTransport
 
@@ -45,6 +46,8 @@ KINDS = {
     "physionet": lambda: PhysioNet("mimic-iv", "3.1", credentialed=True),
     "physionet-open": PhysioNet,
     "schema-org": LandingPages,
+    "zarr": Zarr,
+    "zarr-three": Zarr3,
     "zenodo": Zenodo,
 }
 
@@ -79,6 +82,8 @@ NO_PROMISE = {
     "gbif": ("",),
     "ipt": ("",),
     "ncbi": ("hashes.txt",),
+    "zarr": ("",),
+    "zarr-three": ("",),
 }
 
 

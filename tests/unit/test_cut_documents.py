@@ -39,6 +39,7 @@ from tests.miniatures.records import Kcdb, Oai, ResourceSync
 from tests.miniatures.stac import STYLES, Stac, StacTable
 from tests.miniatures.table import Table
 from tests.miniatures.trees import Erddap, Thredds, Webdav
+from tests.miniatures.zarr import Zarr, Zarr3
 from tests.miniatures.zenodo import Zenodo
 from tests.unit import recorded_walks, test_s3_inventory
 from tests.unit.reader_harness import Source
@@ -82,6 +83,8 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "table": Table,
     "thredds": Thredds,
     "webdav": Webdav,
+    "zarr": Zarr,
+    "zarr-three": Zarr3,
     "zenodo": Zenodo,
 }
 
