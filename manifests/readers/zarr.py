@@ -5,7 +5,7 @@ Sources: Zarr storage specification version 2 (chunk keys, `dimension_separator`
 
 Rules:
 1. `.zmetadata` (version 2) is asked for first, then `zarr.json` (version 3). One without consolidated metadata is read
-   only if it is an array itself: nothing names what lies below a group.
+   only if it is an array itself: nothing names the arrays of a group.
 2. A chunk is a file for each position of the grid. One that holds nothing but the fill value is usually not written:
    upstream answers 404, and the chunk is no part of the dataset (`may_be_absent`). A metadata file must be there.
 3. In version 3 the grid is that of the files: a shard is one chunk.
@@ -187,7 +187,7 @@ def _grid_3(told: object) -> _Grid | None:
     counts = _counts(dig(told, "shape"), dig(told, "chunk_grid", "configuration", "chunk_shape"))
     encoding = dig(told, "chunk_key_encoding")
     kind = _name(encoding)
-    separator = dig(encoding, "configuration", "separator") or {"default": "/", "v2": "."}.get(kind)
+    separator = dig(encoding, "configuration", "separator") or {"default": "/", "v2": "."}.get(str(kind))
     if counts is None or separator not in {".", "/"} or kind not in {"default", "v2"}:
         return None
     return _Grid(counts, str(separator), "c" if kind == "default" else "")
@@ -199,7 +199,7 @@ def _name(extension: object) -> object:
 
 
 def _counts(shape: object, chunk: object) -> tuple[int, ...] | None:
-    """Return the number of chunks in each dimension; None for what is no shape."""
+    """Return the number of chunks in each dimension; None if there is no valid shape."""
     if not isinstance(shape, list) or not isinstance(chunk, list):
         return None
     if len(shape) != len(chunk) or len(shape) > MAX_DIMENSIONS:

@@ -24,6 +24,12 @@ from syncd.core import ConfigError
 NOTES = ("whose", "size", "listed", "verified", "access", "fill in", "contact")
 NOTHING = "nothing"  # a note of `fill in` begins so if the manifest can be used unchanged
 
+_PASSING_ON = {
+    "allowed": "allowed by the licence",
+    "conditions": "under the licence's conditions",
+    "forbidden": "forbidden: `publish:` is refused",
+    "unknown": "not known: ask the publisher first",
+}
 _NOTE = re.compile(rf"# ({'|'.join(NOTES)}): +(\S.*)")
 _PAGE = """\
 # Sources
@@ -78,6 +84,7 @@ class LibraryManifest:
             "licence": about.licence,
             "citation": about.citation,
             "access": about.access,
+            "redistribution": about.redistribution,
             "whose": self.note("whose"),
             "size": self.note("size"),
             "listed": self.note("listed"),
@@ -142,6 +149,7 @@ def _chapter(ready: LibraryManifest) -> str:
         ("listing", f"{ready.note('listed')} (`reader: {source.reader}`)"),
         ("verification", ready.note("verified")),
         ("access", f"{ready.note('access')} (`access: {about.access}`)"),
+        ("passing on", _PASSING_ON[about.redistribution]),
         ("to fill in", ready.note("fill in")),
         ("licence", about.licence),
         ("citation", about.citation),

@@ -15,7 +15,10 @@ from tests.acceptance.cli import Folder, start
 from tests.miniatures.buckets import Buckets
 from tests.miniatures.miniature import served
 from tests.miniatures.physionet import PASSWORD, USER
-from tests.miniatures.ready import PAID, TOKEN, UPSTREAMS, InBucket
+from tests.miniatures.ready import UPSTREAMS
+from tests.miniatures.selective import PAID, TOKEN, InBucket, InFolder
+from tests.servers.ftp import vsftpd
+from tests.servers.sftp import sftp
 
 pytestmark = pytest.mark.timeout(900)  # one command mirrors everything, and the machine may be busy
 
@@ -34,7 +37,7 @@ BEARERS = {"laads", "lance", "gesdisc", "podaac", "copernicus"}
 
 def rewritten(text, origin, endpoint):
     """The manifest as it asks loopback: its web addresses, and the S3 server, are other origins. Nothing else changes."""
-    text = re.sub(r"^(  (?:url|download): )https://[^/\s]+", rf"\g<1>{origin}", text, flags=re.MULTILINE)
+    text = re.sub(r"^(  (?:url|download): )(?:https|ftp|sftp)://[^/\s]+", rf"\g<1>{origin}", text, flags=re.MULTILINE)
     text = re.sub(r"^  endpoint: .*\n", "", text, flags=re.MULTILINE)
     in_buckets = "  url: s3://" in text or "  requester_pays: true" in text
     return (
@@ -45,6 +48,8 @@ def rewritten(text, origin, endpoint):
 def credential(name, manifest_origin, lines):
     """The credential as the manifest says to fill it in, but for the origin."""
     if name == "physionet":
+        return f'{{origin: "{manifest_origin}", basic: {{username: {USER}, password: {{env: PHYSIONET_PASSWORD}}}}}}'
+    if name == "gosat-2":
         return f'{{origin: "{manifest_origin}", basic: {{username: {USER}, password: {{env: PHYSIONET_PASSWORD}}}}}}'
     if name in BEARERS:
         return f'{{origin: "{manifest_origin}", bearer: {{env: A_TOKEN}}}}'
@@ -62,6 +67,15 @@ async def strict(request, handler):
         return web.Response(status=400, text=repr(error))
 
 
+def served_folder(upstream, folder):
+    """A real server of the manifest's scheme over the upstream's files; yields its origin."""
+    upstream.fill_folder(folder / "root")
+    if upstream.scheme == "sftp":
+        return sftp(folder / "root", folder.parent / "home/.ssh/known_hosts", USER, PASSWORD)
+    (folder / "root").chmod(0o555)  # vsftpd refuses a top that may be written to
+    return vsftpd(folder / "root", folder / "work")
+
+
 def strictly(app):
     app.middlewares.append(strict)
     return app
@@ -72,7 +86,7 @@ def passes(tmp_path_factory):
     """One pass over the whole library, by one command."""
     folder = tmp_path_factory.mktemp("library")
     store, buckets = Folder(folder / "store"), Buckets(PAID)
-    store.environ = ENVIRON
+    store.environ = ENVIRON | {"HOME": str(folder / "home")}
     manifests, config, seen, origins = [], folder / "syncd.yaml", {}, []
     with ExitStack() as stack:
         endpoint = stack.enter_context(served(buckets.app()))
@@ -81,13 +95,19 @@ def passes(tmp_path_factory):
             upstream = UPSTREAMS[name]
             if hasattr(upstream, "fill"):
                 upstream.fill(buckets)
-            origin = stack.enter_context(served(strictly(upstream.app()))) if hasattr(upstream, "app") else endpoint
+            origin = endpoint
+            if hasattr(upstream, "app"):
+                origin = stack.enter_context(served(strictly(upstream.app())))
+            elif isinstance(upstream, InFolder):
+                serving = stack.enter_context(served_folder(upstream, folder / name))
+                origin = serving if isinstance(serving, str) else serving.origin
             origins.append(origin)
             text = rewritten(ready.text, origin, endpoint)
             wanted = ready.mirror.source.credentials
             if wanted is not None:  # two manifests may name one credential: here they are on two origins
                 text = text.replace(f"  credentials: {wanted}\n", f"  credentials: {name}\n")
                 credentials[name] = credential(wanted, origin, ready.to_fill_in)
+            assert f"  url: {origin}" in text or f"  endpoint: {endpoint}" in text, "would ask the real upstream"
             manifests.append(folder / f"{name}.yaml")
             manifests[-1].write_text(text)
         lines = [f"  {name}: {entry}\n" for name, entry in credentials.items()]

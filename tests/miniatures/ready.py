@@ -1,395 +1,34 @@
-"""The upstream of every ready manifest, small: `UPSTREAMS` by the manifest's name, each with what a copy must hold.
+"""The upstream of every ready manifest, small: `UPSTREAMS` by the manifest's name, each with what a copy must hold."""
 
-What a manifest does not want lies there too, so that its globs and filters are proved.
-"""
-
-import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiohttp import web
-
 from tests.miniatures.checklistbank import ChecklistBank, coldp
-from tests.miniatures.cmr import Cmr
 from tests.miniatures.dandi import Dandi
 from tests.miniatures.esgf import Esgf as EsgfIndex
-from tests.miniatures.gbif import DATASET, Gbif
 from tests.miniatures.huggingface import HuggingFace
-from tests.miniatures.laads import Laads
-from tests.miniatures.metalink import Metalink
-from tests.miniatures.miniature import Miniature, _response, sha256
-from tests.miniatures.ncbi import DUMP, SUMMARY, Ncbi
-from tests.miniatures.odata import Odata
 from tests.miniatures.physionet import PhysioNet
-from tests.miniatures.records import Kcdb
-from tests.miniatures.stac import multihash
+from tests.miniatures.selective import (
+    Archive,
+    Backbone,
+    Buoys,
+    Cards,
+    Copernicus,
+    Esgf,
+    Granules,
+    InBucket,
+    InFolder,
+    Pages,
+    Pangaea,
+    Scenes,
+    Shot,
+    Sst,
+    SwissProt,
+    Taxdump,
+    Viral,
+)
 from tests.miniatures.table import EnaReport, GdcManifest, PmcList, SequenceIndex
-from tests.miniatures.trees import Erddap
 from tests.miniatures.zenodo import Zenodo
-
-TOKEN = "token-of-a-reader"
-PAID = ("usgs-landsat",)
-
-
-class InBucket:
-    """Objects of a bucket below a prefix: those that are wanted, and others."""
-
-    def __init__(self, bucket, prefix, wanted, others=()):
-        self.bucket, self.prefix = bucket, prefix
-        self.wanted = {path: f"{bucket} {prefix}{path}\n".encode() * 9 for path in wanted}
-        self.others = dict.fromkeys(others, b"not wanted")
-
-    def fill(self, server):
-        for path, content in (self.wanted | self.others).items():
-            server.put(self.bucket, self.prefix + path, content)
-        server.put(self.bucket, "elsewhere/not below the prefix.txt" if self.prefix else "elsewhere/x.bin", b"no")
-
-    def copy(self):
-        return self.wanted
-
-
-class Bearer:
-    """Files are given to who has the token, listings to everybody."""
-
-    asked: list[web.Request]
-    closed = ""  # the beginning of a file's path
-
-    def answer(self, path, query, origin):
-        if self.is_file(path) and self.asked[-1].headers.get("Authorization") != f"Bearer {TOKEN}":
-            return web.Response(status=401)
-        return super().answer(path, query, origin)  # type: ignore[misc]  # of the miniature that it is mixed into
-
-    def is_file(self, path):
-        return path.startswith(self.closed)
-
-
-class Archive(Bearer, Laads):
-    """LAADS or LANCE; `others` are files that the manifest does not want."""
-
-    def __init__(self, at, wanted, others=()):
-        self.at, self.wanted = at, tuple(wanted)
-        super().__init__("json", {path: path.encode() * 20 for path in (*wanted, *others)})
-
-    def is_file(self, path):
-        return path.endswith((".hdf", ".h5"))
-
-    def copy(self):
-        return {path: self.files[path] for path in self.wanted}
-
-
-class Granules(Bearer, Cmr):
-    """A collection by its short name; its granules have neither names nor digests."""
-
-    closed = "/protected/"
-
-    def begin(self):
-        return {
-            f"2024/05/0{n}/3B-HHR.MS.MRG.3IMERG.2024050{n}-S000000-E002959.0000.V07B.HDF5": b"rain" * n
-            for n in (1, 2, 3)
-        }
-
-    def is_of(self, query):
-        return query["provider"] == "GES_DISC"
-
-    def is_wanted(self, query):
-        named = {name: query[name] for name in ("short_name", "version", "provider")}
-        assert query["temporal[]"].startswith("2024-01-01")
-        return named == {"short_name": "GPM_3IMERGHH", "version": "07", "provider": "GES_DISC"}
-
-    def granule(self, origin, path, number):
-        found = super().granule(origin, path, number)
-        rounded = {"Name": "Not provided", "Size": 6.69670295715332, "SizeUnit": "MB"}
-        found["umm"]["DataGranule"]["ArchiveAndDistributionInformation"] = [rounded]
-        return found
-
-
-class Sst(Bearer, Cmr):
-    """A collection by its concept id, with MD5s and exact sizes."""
-
-    closed = "/protected/"
-
-
-class Copernicus(Bearer, Odata):
-    """The catalogue and the downloads of the Copernicus Data Space; a filter on names is obeyed."""
-
-    def __init__(self, collection, wanted, others):
-        self.collection, self.wanted = collection, tuple(wanted)
-        day = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y/%m/%d")
-        self.day = day
-        super().__init__({f"{day}/{name}.SAFE.zip": name.encode() * 99 for name in (*wanted, *others)})
-
-    def is_file(self, path):
-        return path.endswith("/$value")
-
-    def copy(self):
-        return {
-            path: body
-            for path, body in self.files.items()
-            if path.startswith(tuple(f"{self.day}/{n}" for n in self.wanted))
-        }
-
-    def answer(self, path, query, origin):
-        if path.startswith("/odata/v1/Products("):
-            path = path.replace("/odata/v1/", "/download/")
-        return super().answer(path, query, origin)
-
-    def listed(self, path, query, origin):
-        words = query["$filter"]
-        if path.endswith("DeletedProducts"):
-            return super().listed(path, query, origin)
-        assert "OData.CSC.Intersects(area=geography'SRID=4326;" in words
-        assert "ContentDate/Start" in words
-        (part,) = re.findall(r"contains\(Name,'([^']+)'\)", words)
-        everything, self.files = self.files, {path: body for path, body in self.files.items() if part in path}
-        try:
-            return super().listed(path, query, origin)
-        finally:
-            self.files = everything
-
-
-class Scenes(Miniature):
-    """A STAC API: `scenes` maps an item's id to its assets, each a key, a file's name, and whether it is wanted."""
-
-    def __init__(self, at, collection, scenes, place, *, bucket=None, asks=()):
-        self.at, self.collection, self.scenes, self.place = at, collection, scenes, place
-        self.bucket = bucket
-        self.asks = dict(asks)
-        super().__init__(
-            {
-                f"{name}/{file}": f"{name} {file}".encode() * 30
-                for name, assets in scenes.items()
-                for _, file, _ in assets
-            }
-        )
-
-    def copy(self):
-        return {
-            self.place.format(id=name, file=file): self.files[f"{name}/{file}"]
-            for name, assets in self.scenes.items()
-            for _, file, wanted in assets
-            if wanted
-        }
-
-    def fill(self, server):
-        if self.bucket is not None:
-            for path, content in self.files.items():
-                server.put(*f"{self.bucket}{path}".split("/", 1), content)
-
-    async def _serve(self, request):
-        self.asked.append(request)
-        if request.path == f"{self.at}search":
-            body = await request.json()
-            assert body["collections"] == [self.collection]
-            assert body["bbox"] == [115.4, 39.4, 117.5, 41.1]
-            assert body["datetime"].startswith("2024-01-01T00:00:00Z/")
-            assert {key: body[key] for key in self.asks} == self.asks
-            return _response(self.search(str(request.url.origin()), body))
-        # what lies in a bucket is not to be asked for here
-        return _response(self.files.get(request.path.removeprefix("/data/")) if self.bucket is None else None)
-
-    def search(self, origin, body):
-        names = sorted(self.scenes)
-        start = int(body.get("next", 0))
-        links: list[dict[str, Any]] = [{"rel": "root", "href": f"{origin}{self.at}"}]
-        if start + 1 < len(names):  # an item a page, as Earth Search goes on
-            following = {**body, "next": str(start + 1)}
-            links.append(
-                {"rel": "next", "method": "POST", "href": f"{origin}{self.at}search", "merge": False, "body": following}
-            )
-        return {
-            "type": "FeatureCollection",
-            "features": [self.feature(origin, names[start])],
-            "links": links,
-            "numberMatched": len(names),
-            "numberReturned": 1,
-        }
-
-    def feature(self, origin, name):
-        assets = {"index": {"type": "text/html", "href": f"{origin}/landing/{name}"}}
-        for key, file, _ in self.scenes[name]:
-            asset = {
-                "type": "image/tiff",
-                "href": f"{origin}/data/{name}/{file}",
-                "file:checksum": multihash(self.files[f"{name}/{file}"]),
-            }
-            if self.bucket is not None:
-                asset["alternate"] = {
-                    "s3": {"storage:requester_pays": True, "href": f"s3://{self.bucket}{name}/{file}"}
-                }
-            assets[key] = asset
-        return {
-            "type": "Feature", "stac_version": "1.0.0", "id": name, "collection": self.collection, "geometry": None, "links": [],
-            "properties": {"datetime": "2024-05-06T02:53:11Z", "updated": "2024-05-20T10:00:00Z"}, "assets": assets,
-        }  # fmt: skip
-
-
-class Esgf(Miniature):
-    """A node's catalog of one dataset, with the SHA-256 of its files."""
-
-    root = "esg_dataroot/cmor/CMIP6/CMIP/NCC/NorESM2-LM/historical/r1i1p1f1/Amon/tas/gn/v20190815/"
-    catalog = "/thredds/catalog/esgcet/1/CMIP6.CMIP.NCC.NorESM2-LM.historical.r1i1p1f1.Amon.tas.gn.v20190815.xml"
-
-    def begin(self):
-        return {
-            f"{self.root}tas_Amon_NorESM2-LM_historical_r1i1p1f1_gn_{years}.nc": years.encode() * 99
-            for years in ("195001-195912", "196001-196912")
-        }
-
-    def answer(self, path, query, origin):
-        if path != self.catalog:
-            return self.files.get(path.removeprefix("/thredds/fileServer/"))
-        rows = "".join(
-            f'<dataset name="{file.rpartition("/")[2]}" urlPath="{file}" serviceName="fileservice">'
-            f'<property name="size" value="{len(body)}"/><property name="checksum" value="{sha256(body)}"/>'
-            '<property name="checksum_type" value="SHA256"/><dataSize units="bytes">1</dataSize></dataset>'
-            for file, body in self.files.items()
-        ).replace('<dataSize units="bytes">1</dataSize>', "")
-        text = (
-            '<catalog xmlns="http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0">'
-            '<service name="fileservice" serviceType="HTTPServer" base="/thredds/fileServer/"/>'
-            f'<dataset name="tas"><property name="dataset_id" value="CMIP6"/>{rows}</dataset></catalog>'
-        )
-        return web.Response(body=text.encode(), content_type="application/xml")
-
-
-class Buoys(Erddap):
-    """Files of one dataset; notes beside them are not wanted."""
-
-    def begin(self):
-        return {"NDBC_41001_met.nc": b"CDF" * 300, "NDBC_41002_met.nc": b"CDF" * 400, "readme.txt": b"not wanted"}
-
-    def copy(self):
-        return {path: body for path, body in self.files.items() if path.endswith(".nc")}
-
-    def answer(self, path, query, origin):
-        found = super().answer(path.replace("/files/cwwcNDBCMet/", "/files/buoys/"), query, origin)
-        if path.endswith("allDatasets.csv"):
-            text = found.text if isinstance(found, web.Response) else str(found)
-            return text.replace("buoys", "cwwcNDBCMet")
-        return found
-
-
-class Pages(Miniature):
-    """Directory pages as Apache writes them; sizes are rounded."""
-
-    def __init__(self, at, wanted, others=()):
-        self.at, self.wanted = at, tuple(wanted)
-        super().__init__({path: path.encode() * 200 for path in (*wanted, *others)})
-
-    def copy(self):
-        return {path: self.files[path] for path in self.wanted}
-
-    def answer(self, path, query, origin):
-        if not path.startswith(self.at):
-            return None
-        path = path.removeprefix(self.at)
-        if path in self.files:
-            return self.files[path]
-        inside = sorted(
-            {
-                file.removeprefix(path).split("/")[0] + ("/" if "/" in file.removeprefix(path) else "")
-                for file in self.files
-                if file.startswith(path)
-            }
-        )
-        if not inside or (path and not path.endswith("/")):
-            return None
-        rows = "".join(
-            f'<tr><td valign="top"><img src="/icons/unknown.gif" alt="[   ]"></td><td><a href="{name}">{name}</a></td>'
-            f'<td align="right">2026-11-02 01:20  </td><td align="right">{"  - " if name.endswith("/") else "2.3K"}</td><td>&nbsp;</td></tr>\n'
-            for name in inside
-        )
-        title = f"Index of {self.at}{path}".rstrip("/")
-        page = f'<html><head><title>{title}</title></head><body><h1>{title}</h1><table><tr><th><a href="?C=N;O=D">Name</a></th></tr>{rows}</table></body></html>'
-        return web.Response(text=page, content_type="text/html")
-
-
-class Backbone(Gbif):
-    """One dataset alone lies at the top."""
-
-    def copy(self):
-        return {"dwca.zip": self.files[f"{DATASET}/dwca.zip"]}
-
-
-class Taxdump(Ncbi):
-    """The dump and its sidecar."""
-
-    def copy(self):
-        return {path: body for path, body in super().copy().items() if path.startswith(DUMP)}
-
-
-class Viral(Ncbi):
-    """Genomes of the assemblies that are the latest, and none of the other files."""
-
-    def listed(self, accession):
-        stem = f"{self.folder(accession)}/{accession}_ViralProj"
-        return super().listed(accession) | {
-            f"{stem}_genomic.gff.gz": b"gff",
-            f"{stem}_cds_from_genomic.fna.gz": b"not wanted",
-        }
-
-    def copy(self):
-        found = {SUMMARY: self.summary()}
-        for accession in [one for one, status in self.assemblies.items() if status == "latest"]:
-            stem = f"{self.folder(accession)}/{accession}_ViralProj"
-            files = self.listed(accession)
-            found |= {path: files[path] for path in (f"{stem}_genomic.fna.gz", f"{stem}_genomic.gff.gz")}
-            found[f"{self.folder(accession)}/md5checksums.txt"] = self.sums(accession)
-        return found
-
-    def answer(self, path, query, origin):
-        every = dict(self.copy())
-        for accession in self.assemblies:
-            every |= self.listed(accession)
-        return every.get(path.removeprefix("/"))
-
-
-class SwissProt(Metalink):
-    """Files beside the list, TrEMBL among them; the mirrors that the list names are behind."""
-
-    wanted = ("uniprot_sprot.fasta.gz", "uniprot_sprot.dat.gz", "reldate.txt", "LICENSE")
-
-    def begin(self):
-        return {name: name.encode() * 50 for name in (*self.wanted, "uniprot_trembl.dat.gz")}
-
-    def copy(self):
-        return {path: body for path, body in super().copy().items() if path != "uniprot_trembl.dat.gz"}
-
-    def answer(self, path, query, origin):
-        if path.startswith("/mirror/"):
-            return b"the last release"
-        return self.files.get(path.removeprefix(self.at)) or super().answer(path, query, origin)
-
-
-class Pangaea(Miniature):
-    """A landing page whose downloads are the same address with a query."""
-
-    at = "/10.1594/PANGAEA.820322"
-
-    def begin(self):
-        return {"PANGAEA.820322.tsv": b"depth\ttemperature\n", "PANGAEA.820322.zip": b"PK\x05\x06" + bytes(18)}
-
-    def answer(self, path, query, origin):
-        if path != self.at:
-            return None
-        if query.get("format"):
-            return self.files[f"PANGAEA.820322.{query['format']}"]
-        kinds = {"tsv": "text/tab-separated-values", "zip": "application/zip"}
-        files = [
-            {"@type": "DataDownload", "encodingFormat": kind, "contentUrl": f"{origin}{path}?format={name}"}
-            for name, kind in kinds.items()
-        ]
-        told = {"@context": "https://schema.org/", "@type": "Dataset", "distribution": files}
-        script = f'<script type="application/ld+json">{json.dumps(told)}</script>'
-        page = f"<html><head>{script}</head><body>…</body></html>"
-        return web.Response(text=page, content_type="text/html")
-
-
-class Cards(Kcdb):
-    """All three searches, of any area."""
-
-    area = None
 
 
 def _landsat(level, *products):
@@ -515,6 +154,54 @@ UPSTREAMS: dict[str, Any] = {
     "sra-run": InBucket("sra-pub-run-odp", "sra/SRR000001/", ["SRR000001"]),
     "bipm-kcdb": Cards(),
     "fair-mast": InBucket("mast", "level2/shots/30420.zarr/", [".zgroup", ".zmetadata", "magnetics/b_field/0.0", "magnetics/b_field/.zarray"]),
+    "esa-worldcover": InBucket(
+        "esa-worldcover", "v200/2021/map/", [f"ESA_WorldCover_10m_2021_v200_{tile}_Map.tif" for tile in ("N39E114", "N39E117")],
+        ["ESA_WorldCover_10m_2021_v200_N39E114_InputQuality.tif", "ESA_WorldCover_10m_2021_v200_S03W063_Map.tif"],
+    ),
+    "worldpop": Pages("/GIS/Population/Global_2000_2020/2020/CHN/", ["chn_ppp_2020.tif", "chn_ppp_2020_UNadj.tif"], ["readme.html"]),
+    "chirps-daily": Pages(
+        "/products/CHIRPS-2.0/global_daily/tifs/p05/", ["2024/chirps-v2.0.2024.01.01.tif.gz", "2026/chirps-v2.0.2026.09.30.tif.gz"],
+        ["1981/chirps-v2.0.1981.01.01.tif.gz", "2024/notes.txt"],
+    ),
+    "oisst": Pages(
+        "/data/sea-surface-temperature-optimum-interpolation/v2.1/access/avhrr/",
+        ["202511/oisst-avhrr-v02r01.20251130.nc", "202611/oisst-avhrr-v02r01.20261129_preliminary.nc"], ["198109/oisst-avhrr-v02r01.19810901.nc"],
+    ),
+    "gosat-2-swir": InFolder(
+        "sftp", "/pub/releaseData/standardProduct/FTS-2_L2/SWIR_FULL/", ["0200/2026/11.01/GOSAT2TFTS220261101.h5", "0210/2026/11.01/GOSAT2TFTS220261101.h5"],
+    ),
+    "embrace-imager": Pages("/imager/CA/2026/", ["306/O6_CA_20261102_013000.tif", "307/O6_CA_20261103_013000.tif"]),
+    "hrrr": InBucket(
+        "noaa-hrrr-bdp-pds", "", [f"hrrr.20261101/conus/hrrr.t00z.wrfsfcf{hour}.grib2" for hour in ("00", "09", "18")],
+        ["hrrr.20261101/conus/hrrr.t00z.wrfsfcf20.grib2", "hrrr.20261101/conus/hrrr.t06z.wrfsfcf00.grib2", "hrrr.20261031/conus/hrrr.t00z.wrfsfcf00.grib2",
+         "hrrr.20261101/alaska/hrrr.t00z.wrfsfcf00.ak.grib2"],
+    ),
+    "ecmwf-open-data": InBucket(
+        "ecmwf-forecasts", "", [f"20261101/00z/ifs/0p25/oper/20261101000000-{step}h-oper-fc.{end}" for step in (0, 3, 12, 24) for end in ("grib2", "index")],
+        ["20261101/00z/ifs/0p25/oper/20261101000000-36h-oper-fc.grib2", "20261101/00z/aifs-single/0p25/oper/20261101000000-0h-oper-fc.grib2",
+         "20261101/12z/ifs/0p25/oper/20261101120000-0h-oper-fc.grib2"],
+    ),
+    "icon-global": Pages(
+        "/weather/nwp/icon/grib/00/t_2m/", [f"icon_global_icosahedral_single-level_2026110100_{hour}_T_2M.grib2.bz2" for hour in ("000", "001")], ["x.tmp"],
+    ),
+    "igra": Pages(
+        "/data/integrated-global-radiosonde-archive/access/data-por/", ["CHM00050527-data.txt.zip", "CHM00054511-data.txt.zip"], ["USM00072493-data.txt.zip"],
+    ),
+    "alphafold-human": Pages("/pub/databases/alphafold/latest/", ["UP000005640_9606_HUMAN_v4.tar"], ["UP000000589_10090_MOUSE_v4.tar"]),
+    "ensembl-human": Pages(
+        "/pub/release-113/fasta/homo_sapiens/dna/",
+        ["CHECKSUMS", "README", "Homo_sapiens.GRCh38.dna.chromosome.21.fa.gz", "Homo_sapiens.GRCh38.dna.primary_assembly.fa.gz"],
+        ["Homo_sapiens.GRCh38.dna_sm.primary_assembly.fa.gz", "Homo_sapiens.GRCh38.dna.toplevel.fa.gz"],
+    ),
+    "cngb-project": InFolder("ftp", "/pub/CNSA/data1/CNP0000001/", ["CNS0000001/CNX0000001/CNR0000001/run_1.fq.gz", "CNS0000001/md5.txt"]),
+    "gsa-run": InFolder("ftp", "/gsa/CRA000001/", ["CRR000001/CRR000001_f1.fastq.gz", "CRR000001/CRR000001_r2.fastq.gz"], ["CRR000001/notes.txt"]),
+    "inaturalist-metadata": InBucket(
+        "inaturalist-open-data", "metadata/", ["inaturalist-open-data-latest.tar.gz"], ["inaturalist-open-data-20261027.tar.gz"],
+    ),
+    "openneuro-dataset": InBucket("openneuro.org", "ds000001/", ["dataset_description.json", "sub-01/anat/sub-01_T1w.nii.gz"]),
+    "bipm-circular-t": Pages("/ftp/pub/tai/Circular-T/cirt/", ["cirt.441", "cirt.442"], ["readme.txt"]),
+    "iers-eop": Pages("/iers/eop/eopc04/", ["eopc04.1962-now", "eopc04_20u24.1962-now"], ["figure.png"]),
+    "fair-mast-arrays": Shot(),
     "zenodo-ror": Zenodo("6347574", {"v1.60-2026-10-30-ror-data.zip": coldp("ror")}),
     "librispeech": HuggingFace(),
 }  # fmt: skip

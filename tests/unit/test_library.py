@@ -22,7 +22,7 @@ def typed(*words, wanted=0):
 
 
 def test_the_library_has_something_for_every_field_of_the_mission():
-    assert len(READY) >= 30
+    assert len(READY) >= 60
     assert {"earth", "life", "health", "weather", "metrology"} <= {ready.field for ready in READY.values()}
     assert len(READY) == len(list((ROOT / "manifests/library").rglob("*.yaml")))  # no name stands twice
 
@@ -36,6 +36,10 @@ def test_a_ready_manifest_is_a_good_one_and_says_what_a_steward_must_know(name):
     assert mirror.about.licence
     assert mirror.about.citation
     assert mirror.about.access
+    assert "\n  redistribution: " in ready.text
+    assert re.search(r"\d+(\.\d+)? (MB|GB|TB)|some MB|some TB|hundred GB|tens of GB", ready.note("size")), (
+        "how much would it move?"
+    )
     assert not mirror.about.contact  # that is the steward of the copy, and not known here
     assert all(ready.note(note) for note in library.NOTES)
     assert all(len(lines) == 1 for note, lines in ready.notes.items() if note != "fill in")
@@ -50,7 +54,7 @@ def test_what_needs_a_credential_says_of_which_origin(name):
     assert len(told) == len(needed)
     for line, credential in zip(told, needed, strict=True):
         assert re.match(
-            rf"credential {credential} in syncd\.yaml, .*\borigin (https|s3)://[a-z0-9.-]+( and .*)?$", line
+            rf"credential {credential} in syncd\.yaml, .*\borigin (https|s3|sftp)://[a-z0-9.-]+( and .*)?$", line
         )
         assert ready.mirror.source.credentials == credential
     assert not needed or ready.mirror.about.access != "open" or ready.mirror.source.requester_pays
