@@ -73,17 +73,27 @@ class Bucket:
         return [upload["Key"] for upload in found if upload["Key"].startswith(self.base)]
 
 
-def words(store, state, *more):
-    return [str(w) for w in (SYNCD, *more, *store.words, "--state", state)]
+# The same program, whose retries wait for a moment only.
+HASTY = (
+    sys.executable,
+    "-c",
+    "from syncd.wrappers.retry_policy import Policy; Policy.wait = lambda *_: 0.01; from syncd.cli.main import main; main()",
+)
 
 
-def start(store, state, *more, **streams):
-    return subprocess.Popen(words(store, state, *more), env={**os.environ, **store.environ}, text=True, **streams)
+def words(store, state, *more, program=(SYNCD,)):
+    return [str(w) for w in (*program, *more, *store.words, "--state", state)]
 
 
-def run(store, state, *more, wanted=0):
+def start(store, state, *more, program=(SYNCD,), **streams):
+    return subprocess.Popen(
+        words(store, state, *more, program=program), env={**os.environ, **store.environ}, text=True, **streams
+    )
+
+
+def run(store, state, *more, wanted=0, program=(SYNCD,)):
     """Return what a command printed on stdout; its exit code must be `wanted`."""
-    process = start(store, state, *more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start(store, state, *more, program=program, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, err = process.communicate(timeout=280)
     assert process.returncode == wanted, f"exit {process.returncode}\n{out}\n{err}"
     assert "Traceback" not in err, err

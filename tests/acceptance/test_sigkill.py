@@ -16,7 +16,7 @@ from tests.acceptance.cli import Bucket, Folder, start, sync, tree
 from tests.acceptance.living_archive import MANIFEST, LivingArchive
 from tests.servers.nginx import nginx
 
-KILLS = {"folder": 30, "bucket": 30 if "EVERY_POINT" in os.environ else 10}
+KILLS = {"folder": 30, "bucket": 30} if "EVERY_POINT" in os.environ else {"folder": 12, "bucket": 6}
 SEED = int(os.environ.get("SYNCD_CAMPAIGN_SEED", "7"))  # a campaign plays many
 WINDOW = 256 << 20  # bytes that may be in flight, and so be fetched again after a kill
 

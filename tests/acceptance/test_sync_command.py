@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.acceptance.cli import Bucket, Folder, run, sync, tree
+from tests.acceptance.cli import HASTY, Bucket, Folder, run, sync, tree
 from tests.servers.nginx import nginx
 
 HTTP = """
@@ -159,5 +159,5 @@ def test_exit_codes_say_what_kind_of_failure_it_was(tmp_path):
     run(store, state, "sync", tmp_path / "missing.yaml", wanted=2)
     manifest.write_text("mirror: m\nsource: {url: 'http://127.0.0.1:9/'}\n")
     run(store, state, "sync", manifest, wanted=4)  # a private address that nobody allowed
-    run(store, state, "sync", manifest, "--allow-private", "http://127.0.0.1:9", wanted=4)
+    run(store, state, "sync", manifest, "--allow-private", "http://127.0.0.1:9", wanted=4, program=HASTY)
     run(store, state, "verify", "unknown", wanted=2)

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from syncd.process import DONE, GUARDED, SOME_FAILED, USAGE
-from tests.acceptance.cli import SYNCD, Folder, run, start, sync
+from tests.acceptance.cli import HASTY, SYNCD, Folder, run, start, sync
 from tests.servers.web import serving
 
 MANIFEST = """
@@ -37,8 +37,8 @@ def declare(tmp_path, upstream, include='["*.nc"]', exclude="[]"):
     return Folder(tmp_path / "store"), tmp_path / "state", manifest
 
 
-def check(*words, wanted=DONE):
-    done = subprocess.run([SYNCD, "check", *map(str, words)], capture_output=True, text=True, check=False)
+def check(*words, wanted=DONE, program=(SYNCD,)):
+    done = subprocess.run([*program, "check", *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == wanted, done.stdout + done.stderr
     return done.stdout
 
@@ -147,7 +147,7 @@ def test_a_question_names_what_matches_nothing_and_creates_nothing(tmp_path, ups
 
 def test_a_question_to_a_source_that_is_not_there_says_so(tmp_path):
     *_, manifest = declare(tmp_path, tmp_path / "absent")
-    told = check(manifest, "--ask", wanted=4)
+    told = check(manifest, "--ask", wanted=4, program=HASTY)
     assert "m: failed: " in told
     assert "no such folder" in told
 
