@@ -50,4 +50,13 @@ from .state_folder import (
 from .stored_content import HeldBytes as HeldBytes, StoredContent as StoredContent
 from .survey_frontier import SurveyFrontier as SurveyFrontier
 from .unsettled_files import UnsettledFile as UnsettledFile, UnsettledFiles as UnsettledFiles
+from .usage_counts import (
+    CellKey as CellKey,
+    ClientCount as ClientCount,
+    OpenDownload as OpenDownload,
+    ServedTotal as ServedTotal,
+    UsageCell as UsageCell,
+    UsageCounts as UsageCounts,
+    has_usage as has_usage,
+)
 from .work_journal import Swap as Swap, WorkJournal as WorkJournal

@@ -92,6 +92,28 @@ class DaemonHistory(DaemonPart):
         self._db.do("DELETE FROM pass_event WHERE pass IN (SELECT id FROM pass WHERE ended<?)", (before,))
         return int(self._db.one("SELECT changes()")[0])
 
+    # -- what was downloaded --------------------------------------------------------------------------------------
+
+    def add_fetched(self, mirror: str, day: str, size: int) -> None:
+        """Count bytes that a pass downloaded and verified. A power failure may undo it: it is a count."""
+
+        def work() -> None:
+            self._db.do(
+                "INSERT INTO fetched VALUES (?,?,?) ON CONFLICT DO UPDATE SET bytes=bytes+excluded.bytes",
+                (mirror, day, size),
+            )
+
+        self._db.together(work, durable=False)
+
+    def fetched(self, first: str, last: str) -> list[tuple[str, str, int]]:
+        """Return the bytes that passes downloaded, by mirror and day (UTC), from `first` to `last`."""
+        return [
+            (str(mirror), str(day), int(size))
+            for mirror, day, size in self._db.rows(
+                "SELECT mirror, day, bytes FROM fetched WHERE day>=? AND day<=? ORDER BY mirror, day", (first, last)
+            )
+        ]
+
     # -- the audit log --------------------------------------------------------------------------------------------
 
     def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditView:

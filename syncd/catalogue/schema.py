@@ -217,6 +217,15 @@ CREATE TABLE publication (
   mirror TEXT PRIMARY KEY, since REAL NOT NULL, ended REAL, reason TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 """
 
+# What passes downloaded and verified, by day (UTC): reports of usage compare it with what was given.
+VERSION_16 = """
+CREATE TABLE fetched (
+  mirror TEXT NOT NULL, day TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (mirror, day)) WITHOUT ROWID;
+INSERT INTO fetched SELECT mirror.name, date(coalesce(pass.ended, pass.began), 'unixepoch') AS day,
+  sum(max(0, pass.bytes-pass.copied_bytes)) AS bytes
+  FROM pass JOIN mirror ON mirror.id=pass.mirror GROUP BY 1, 2 HAVING bytes>0 AND day IS NOT NULL;
+"""
+
 JOINED = 13  # the last version with the records of all mirrors in one file
 STEPS = (
     VERSION_1,
@@ -234,5 +243,6 @@ STEPS = (
     VERSION_13,
     VERSION_14,
     VERSION_15,
+    VERSION_16,
 )
 SCHEMA_VERSION = len(STEPS)

@@ -25,6 +25,7 @@ COMMANDS = (
     "probe",
     "token",
     "metadata",
+    "usage",
     "key",
     "library",
 )

@@ -30,6 +30,12 @@ def print_line(line: str = "") -> None:
     sys.stdout.write(printable(line) + "\n")
 
 
+def print_text(text: str) -> None:
+    """Print a text for programs, as it is."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
     """Print an error to stderr, without secrets; with `json` as an object."""
     import msgspec

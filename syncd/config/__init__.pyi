@@ -20,3 +20,4 @@ from .serve import (
 )
 from .settings import BudgetSettings as BudgetSettings
 from .text_file import read_text_file as read_text_file
+from .usage import NetworkOwner as NetworkOwner, UsageSettings as UsageSettings

@@ -35,6 +35,7 @@ from syncd.config.settings import (
     ScrubSettings,
 )
 from syncd.config.text_file import read_text_file
+from syncd.config.usage import UsageSettings
 from syncd.core import ConfigError, Credential
 
 __all__ = [
@@ -117,6 +118,8 @@ class Config(BaseModel):
     """Who may use that address, and by which names."""
     serve: ServeSettings | None = None
     """The public side: published mirrors for everybody; absent: there is none."""
+    usage: UsageSettings = UsageSettings()
+    """How the public side counts what it gives; neither an address nor a user agent is kept."""
     tokens: Annotated[tuple[Token, ...], AfterValidator(validate_unique_names)] = ()
     """Who may read and who may make changes."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()
@@ -209,6 +212,7 @@ def _read(path: Path) -> Config:
             "manifests": tuple(here / folder for folder in config.manifests),
             "network": _resolve_paths(config.network, here),
             "serve": _resolve_paths(config.serve, here),
+            "usage": _resolve_paths(config.usage, here),
             "credentials": {name: _resolve_paths(one, here) for name, one in config.credentials.items()},
         }
     )

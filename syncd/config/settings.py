@@ -55,6 +55,8 @@ class RetentionSettings(BaseModel):
     """The events of each pass."""
     audit: Duration = Field(default=730 * _DAY, json_schema_extra=_default_text("730d"))
     """The audit log: who changed what."""
+    usage: Duration = Field(default=3_660 * _DAY, json_schema_extra=_default_text("3660d"))
+    """The counts of usage, by day."""
     quarantine: Duration = Field(default=30 * _DAY, json_schema_extra=_default_text("30d"))
     """Files that failed verification."""
     quarantine_share: Share = Field(default=0.1, json_schema_extra=_default_text("10 %"))

@@ -1,5 +1,15 @@
 from .actor import Actor as Actor, Door as Door, actor_of as actor_of
 from .port import Control as Control
+from .usage_views import (
+    FEW as FEW,
+    UNKNOWN as UNKNOWN,
+    InstrumentHours as InstrumentHours,
+    SavedView as SavedView,
+    UsageBy as UsageBy,
+    UsageFigures as UsageFigures,
+    UsageReport as UsageReport,
+    UsageRow as UsageRow,
+)
 from .views import (
     STATES as STATES,
     AboutView as AboutView,

@@ -11,6 +11,7 @@ from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.rounds import run_rounds
 from syncd.engine import REASON
 from syncd.session import Session
+from syncd.usage import day_of, destroy_old_key
 
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0
@@ -55,6 +56,7 @@ class Maintenance:
             self.registry.now(),
             self.session().config.retention,
         )
+        destroy_old_key(self.session().config.state, day_of(now))
         pass_history.forget_events(now - retention.events)
         pass_history.forget_passes(now - retention.passes, KEPT_PASSES)
         pass_history.forget_audit(now - retention.audit)

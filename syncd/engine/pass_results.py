@@ -149,6 +149,9 @@ class PassResults:
             for proved in batch:
                 catalogue.deferred.forget(row.id, proved.entry.path)
         catalogue.journal.end_all(row.id, [proved.entry.path for proved in batch])
+        if downloaded := sum(proved.entry.size for proved in batch if not proved.is_copy):
+            day = datetime.fromtimestamp(self.context.now(), UTC).strftime("%Y-%m-%d")
+            catalogue.pass_history.add_fetched(row.name, day, downloaded)
 
     def _stage_replacements(self, replaced: list[VerifiedFile]) -> None:
         catalogue, row, swaps = self.context.catalogue, self.row, []

@@ -34,6 +34,10 @@ class Served(msgspec.Struct, frozen=True):
     size: int = 0
     start: int = 0
     stop: int = 0
+    target: str = ""
+    """The path of the address, without the query."""
+    ticket: str = ""
+    """The number under which an nginx in front reports what it sent instead of us; `sent` is 0 then."""
 
 
 OnServed = Callable[[Served], None]
@@ -55,6 +59,7 @@ class Asked:
     size: int = 0
     range: tuple[int, int] = (0, 0)
     sent: int = 0
+    ticket: str = ""
     is_open: bool = True
     """False for an answer about a mirror that not everybody may read."""
 
@@ -62,6 +67,10 @@ class Asked:
     def method(self) -> str:
         """Return GET, HEAD, …."""
         return self.request.method
+
+    def count(self, sent: int) -> None:
+        """Count bytes of the body that the system took for the client."""
+        self.sent += sent
 
     @property
     def wants_json(self) -> bool:

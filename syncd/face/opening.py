@@ -36,7 +36,7 @@ async def open_face(
     most: int | None = None,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[RunningFace]:
-    """Serve the published mirrors within the block, on the running loop. Takes no lease, and writes nothing.
+    """Serve the published mirrors within the block, on the running loop. Takes no lease, and writes nothing itself.
 
     Raises ConfigError if the address is not available. Store and Catalogue may be away: then the answer is 503.
     """

@@ -142,7 +142,7 @@ async def _streamed(asked: Asked, chunks: AsyncIterator[bytes], headers: dict[st
     if asked.method == "HEAD":
         return web.Response(headers=headers)
     response = web.StreamResponse(headers=headers)
-    asked.sent = await send_chunks(asked.request, response, chunks, asked.pace)
+    await send_chunks(asked.request, response, chunks, asked.pace, asked.count)
     return response
 
 

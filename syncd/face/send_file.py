@@ -27,6 +27,11 @@ PATIENCE = 60.0  # seconds
 SLOW = 1024  # bytes a second
 
 Pace = TokenBucket | None
+OnSent = Callable[[int], None]
+
+
+def _uncounted(_: int) -> None:
+    """Count nothing."""
 
 
 class SlowReader(ConnectionError):
@@ -54,15 +59,19 @@ class ReaderPace:
 
 async def send_descriptor(
     request: web.BaseRequest, response: web.StreamResponse, file: OpenFile, start: int, stop: int, *,
-    threads: Executor, pace: Pace = None,
-) -> int:  # fmt: skip
-    """Send `[start, stop)` of an open file as the body of `response`; return the bytes sent. Raises ConnectionError."""
+    threads: Executor, pace: Pace = None, on_sent: OnSent = _uncounted,
+) -> None:  # fmt: skip
+    """Send `[start, stop)` of an open file as the body of `response`. Raises ConnectionError.
+
+    `on_sent` is called with the number of bytes of each piece that the system took.
+    """
     writer = await response.prepare(request)
     transport = request.transport
     if writer is None or transport is None:
         raise ConnectionResetError("the client has left")
     if transport.get_extra_info("sslcontext") is not None:
-        return await _send(request, response, _chunks(file, start, stop, threads), pace)
+        await _send(request, response, _chunks(file, start, stop, threads), pace, on_sent)
+        return
     at, progress = start, ReaderPace()
     socket = _Socket(transport)
     try:
@@ -73,6 +82,7 @@ async def send_descriptor(
             if not count:
                 raise ConnectionAbortedError("the file is shorter than it was")
             at += count
+            on_sent(count)
             progress.sent(count)
             if pace is not None:
                 await pace.pace(count)
@@ -82,26 +92,25 @@ async def send_descriptor(
     finally:
         socket.close()
     await response.write_eof()
-    return at - start
 
 
 async def send_chunks(
-    request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes], pace: Pace = None
-) -> int:
-    """Send chunks as the body of `response`; return the bytes sent. Raises ConnectionError."""
+    request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes], pace: Pace = None,
+    on_sent: OnSent = _uncounted,
+) -> None:  # fmt: skip
+    """Send chunks as the body of `response`. Raises ConnectionError."""
     await response.prepare(request)
-    return await _send(request, response, chunks, pace)
+    await _send(request, response, chunks, pace, on_sent)
 
 
 async def _send(
-    request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes], pace: Pace
-) -> int:
-    done = 0
+    request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes], pace: Pace, on_sent: OnSent
+) -> None:
     try:
         async for chunk in chunks:
             async with asyncio.timeout(max(PATIENCE, len(chunk) / SLOW)):
                 await response.write(chunk)
-            done += len(chunk)
+            on_sent(len(chunk))
             if pace is not None:
                 await pace.pace(len(chunk))
         await response.write_eof()
@@ -111,7 +120,6 @@ async def _send(
         if isinstance(error, TimeoutError):
             raise SlowReader("the client takes too little") from error
         raise
-    return done
 
 
 async def _chunks(file: OpenFile, start: int, stop: int, threads: Executor) -> AsyncIterator[bytes]:

@@ -71,6 +71,9 @@ class FaceServer:
                 response = await self._limited(asked)
             except ConnectionError:  # the client has left; its connection is closed
                 response = web.Response(status=499)
+            except BaseException:
+                self._report(asked, web.Response(status=499), time.monotonic() - began)
+                raise
             if not response.prepared:
                 for name, value in (EVERY if asked.is_open else WITHOUT_CORS).items():
                     response.headers.setdefault(name, value)
@@ -117,14 +120,17 @@ class FaceServer:
     def _report(self, asked: Asked, response: web.StreamResponse, seconds: float) -> None:
         request = asked.request
         sent = asked.sent
-        if not sent and isinstance(response, web.Response) and request.method != "HEAD":
+        status = response.status
+        if not response.prepared and (request.transport is None or request.transport.is_closing()):
+            sent, status = (sent if status == 499 else 0), 499  # the client has left before it was written
+        elif not sent and isinstance(response, web.Response) and request.method != "HEAD" and not asked.ticket:
             sent = response.content_length or 0
         self._context.on_served(
             Served(
                 at=self._context.now(),
                 method=request.method,
                 door=asked.door,
-                status=response.status,
+                status=status,
                 sent=sent,
                 seconds=seconds,
                 address=asked.address,
@@ -137,6 +143,8 @@ class FaceServer:
                 size=asked.size,
                 start=asked.range[0],
                 stop=asked.range[1],
+                target=request.rel_url.raw_path,
+                ticket=asked.ticket,
             )
         )
 

@@ -48,6 +48,7 @@ class PublicSide:
         (folder / "syncd.yaml").write_text(CONFIG.format(store=url, more=more))
         self.publish = publish
         self.bugs, self.served = [], []
+        self.on_served = self.served.append
 
     @property
     def archive(self):
@@ -75,7 +76,7 @@ class PublicSide:
             await asyncio.to_thread(self.config),
             self.open_store,
             lambda path, error: self.bugs.append((path, error)),
-            on_served=self.served.append,
+            on_served=self.on_served,
             **more,
         ) as face:
             self.port = int(face.url.rpartition(":")[2])

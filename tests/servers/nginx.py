@@ -12,6 +12,8 @@ CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
 events {{ worker_connections 1024; }}
 http {{
+  log_format syncd_usage
+    'syncd-usage $upstream_http_x_syncd_ticket $status $body_bytes_sent $sent_http_content_range';
   log_format sent '$status $body_bytes_sent $request_uri';
   access_log {work}/access.log sent;
   client_body_temp_path {work}/body; proxy_temp_path {work}/proxy; fastcgi_temp_path {work}/fastcgi;

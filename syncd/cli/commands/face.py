@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @command("syncd face --config /etc/syncd/syncd.yaml", is_daemon=True)
 async def face(context: "CommandContext") -> int:
-    """Serve the published mirrors to everybody, beside `syncd run` or without it. Only reads; SIGTERM stops it."""
+    """Serve the published mirrors to everybody, beside `syncd run` or without it. SIGTERM stops it."""
     from syncd.daemon import service
 
     assert context.load is not None
