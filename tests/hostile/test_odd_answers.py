@@ -5,11 +5,12 @@ import random
 
 import pytest
 
-from syncd.core.errors import Denied, NotFound, RangeRefused
+from syncd.core.errors import Denied, NotFound, RangeRefused, TransientError
 from tests.hostile import faults as f
 from tests.hostile.http_case import CONTENT, hostile, read
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
+from transports.http.habits import DOUBTS, LASTING, PATIENCE
 
 CHANCE = random.Random(7)
 LARGE = CHANCE.randbytes(9 << 20)
@@ -44,6 +45,10 @@ REFUSALS = {
 
 def is_ranged(request):
     return request.method == "GET" and "range" in request.headers
+
+
+def is_later(request):
+    return is_ranged(request) and not request.headers["range"].startswith("bytes=0-")
 
 
 def asked(server, path):
@@ -86,6 +91,48 @@ async def test_a_plain_request_may_be_answered_with_the_whole_file_as_a_part():
         server.fault("x", f.Instead(part(100, TOTAL)))
         with pytest.raises(RangeRefused):
             await read(transport, "x")
+
+
+NO_MIDDLE = {**{str(code): f.Status(code) for code in (429, 502, 503, 504)}, "no answer": f.CloseUnanswered()}
+
+
+@pytest.mark.parametrize("fault", NO_MIDDLE.values(), ids=NO_MIDDLE)
+async def test_ranges_from_the_middle_that_fail_for_seconds_are_replaced_by_the_whole_file(fault):
+    clock = [1_700_000_000.0]
+    async with hostile(now=lambda: clock[0]) as (server, transport):
+        server.fault("x", fault, times=None, when=is_later)
+        assert await read(transport, "x", stop=10) == CONTENT[:10]
+        for _ in range(PATIENCE + 1):
+            with pytest.raises(TransientError):
+                await read(transport, "x", start=10, stop=20)
+        assert (("GET", None) in asked(server, "x")) is False, "a busy server refuses for a moment"
+        clock[0] += LASTING
+        with pytest.raises(RangeRefused, match="serves the whole file"):
+            await read(transport, "x", start=10, stop=20)
+        assert await read(transport, "x", stop=20) == CONTENT, "it is asked plainly from then on"
+
+
+async def test_a_server_that_is_busy_for_plain_requests_too_stays_busy():
+    clock = [1_700_000_000.0]
+    async with hostile(now=lambda: clock[0]) as (server, transport):
+        server.fault("x", f.Status(503), times=None)
+        for _ in range(3 * PATIENCE):
+            clock[0] += LASTING
+            with pytest.raises(TransientError):
+                await read(transport, "x", start=10, stop=20)
+        assert asked(server, "x").count(("GET", None)) == DOUBTS
+
+
+async def test_a_server_that_has_served_a_range_from_the_middle_is_busy_and_no_more():
+    clock = [1_700_000_000.0]
+    async with hostile(now=lambda: clock[0]) as (server, transport):
+        assert await read(transport, "x", start=10, stop=20) == CONTENT[10:20]
+        server.fault("x", f.Status(503), times=None, when=is_later)
+        for _ in range(3 * PATIENCE):
+            clock[0] += LASTING
+            with pytest.raises(TransientError):
+                await read(transport, "x", start=10, stop=20)
+        assert ("GET", None) not in asked(server, "x")
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -227,10 +274,6 @@ def _capped(answer):
     span, _, total = dict(answer.headers)["Content-Range"].removeprefix("bytes ").partition("/")
     start = int(span.partition("-")[0])
     return ("Content-Range", f"bytes {start}-{start + 999}/{total}")
-
-
-def is_later(request):
-    return is_ranged(request) and not request.headers["range"].startswith("bytes=0-")
 
 
 @pytest.mark.parametrize("refusal", LATER.values(), ids=LATER.keys())

@@ -5,7 +5,8 @@ Rules:
 2. A range from the beginning that is refused, or answered oddly, is asked for once more as a plain request; the body is
    then the whole file. Where that succeeds, the origin is asked plainly from then on (`transports.http.habits`).
 3. Any other range that is not served raises RangeRefused. Where the status may have another reason, a plain request
-   that ends with its headers decides.
+   that ends with its headers decides; so it does where an origin has failed for seconds to serve any such range, be it
+   with the words of a busy server or with none.
 4. A read is bound by a strong ETag, or by `modified:<Last-Modified>|<size>` where upstream has none. It is sent as
    If-Range (a range) or If-Match (the whole) and compared with the answer. Other versions bind nothing.
 """
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Body, Changed, Denied, Interrupted, RangeRefused, Sink, SyncdError, Unsupported
+from syncd.core import Body, Changed, Denied, Interrupted, RangeRefused, Sink, SyncdError, TransientError, Unsupported
 from transports.http import headers as heads
 from transports.http.habits import LONG, SAME, OriginHabits
 from transports.http.parts import UnknownEnd, accepted_part, check_version
@@ -92,6 +93,8 @@ class HttpRead:
         try:
             await self._ask()
         except SyncdError as error:
+            if self._start and self._method == "GET" and isinstance(error, TransientError):
+                await self._doubt(error, transport.habits, transport.origin_of(self._path))
             if self.status in SAME or self._method != "GET" or isinstance(error, Changed | Interrupted):
                 raise
             if not self.status or (self._start == 0 and self._stop is None):
@@ -133,23 +136,40 @@ class HttpRead:
         if not isinstance(error, UnknownEnd) or self.stop != asked:
             habits.refused_range(origin)
 
+    async def _doubt(self, error: SyncdError, habits: OriginHabits, origin: str) -> None:
+        """Raise RangeRefused if ranges from the middle fail here for long, and a plain request succeeds."""
+        if habits.fails_in_the_middle(origin, self._transport.now()) and habits.is_worth_asking(origin):
+            await self._compare_with_plain(error, habits, origin, found=habits.refuses_all_ranges)
+
     async def _decide(self, error: SyncdError, habits: OriginHabits, origin: str) -> None:
         """Raise RangeRefused if a plain request succeeds where one for a later range does not, else `error`."""
         is_busy = self.status == 500 and origin in habits.ranged
         if isinstance(error, RangeRefused) or is_busy or not habits.is_worth_asking(origin):
             raise error
-        answer, _ = await self._transport.follow("GET", self._path, self._label, "", self._fields or {}, b"")
+        await self._compare_with_plain(error, habits, origin, found=habits.refused_range)
+
+    async def _compare_with_plain(
+        self, error: SyncdError, habits: OriginHabits, origin: str, *, found: Callable[[str], None]
+    ) -> None:
+        """Raise RangeRefused if a plain request succeeds, and remember that by `found`; else raise `error`."""
+        try:
+            answer, _ = await self._transport.follow("GET", self._path, self._label, "", self._fields or {}, b"")
+        except SyncdError:
+            habits.refused_both(origin)
+            raise error from None
         answer.close()
         if answer.status != 200:
             habits.refused_both(origin)
             raise error
-        habits.refused_range(origin)
+        found(origin)
         raise RangeRefused(
             message(
                 "{label}: the server refuses ranges ({status}), and serves the whole file",
                 label=self._label,
                 status=self.status,
             )
+            if self.status
+            else message("{label}: the server does not answer ranges, and serves the whole file", label=self._label)
         ) from error
 
     async def __aexit__(
@@ -258,7 +278,9 @@ class HttpRead:
         except SyncdError:
             answer.discard_connection()
             raise
-        self._transport.habits.served(self._transport.origin_of(self._path), is_part=start > 0 or stop >= LONG)
+        self._transport.habits.served(
+            self._transport.origin_of(self._path), is_part=start > 0 or stop >= LONG, is_middle=start > 0
+        )
         self.start, self.stop = start, stop
         return size
 
