@@ -1,7 +1,7 @@
 """`syncd check --ask`: what the sources of checked manifests answer, asked once and within bounds."""
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.model import Mirror
 from syncd.cli import output
-from syncd.cli.context import CommandContext
+from syncd.cli.context import CommandContext, temporary_folder
 from syncd.core import SyncdError
 from syncd.engine import SourceAnswer, ask_source, error_name, explain
 from syncd.process import DONE, GUARDED, SOME_FAILED, code_of, run
@@ -23,15 +23,20 @@ def ask_sources(mirrors: Sequence[Mirror], context: CommandContext, report: "Rep
 
 async def _ask_all(context: CommandContext, mirrors: Sequence[Mirror], report: "Report") -> int:
     worst = DONE
-    with tempfile.TemporaryDirectory(prefix="syncd-") as folder:
-        # a store of its own, which is never opened: the answers do not depend on what is mirrored already
-        store = context.config.store.model_copy(update={"url": f"{folder}/store", "endpoint": None})
-        config = context.config.model_copy(update={"store": store})
-        asking = msgspec.structs.replace(context, config=config)
-        async with asking.preview_session(lambda _event: None) as session:
-            for mirror in mirrors:
-                worst = max(worst, await _ask(session, mirror, report))
+    async with asking_session(context) as session:
+        for mirror in mirrors:
+            worst = max(worst, await _ask(session, mirror, report))
     return worst
+
+
+@asynccontextmanager
+async def asking_session(context: CommandContext) -> AsyncIterator[Session]:
+    """Open a session with a store and a state of its own: answers do not depend on the mirrors that exist."""
+    async with temporary_folder() as folder:
+        store = context.config.store.model_copy(update={"url": f"{folder}/store", "endpoint": None})
+        asking = msgspec.structs.replace(context, config=context.config.model_copy(update={"store": store}))
+        async with asking.preview_session(lambda _event: None) as session:
+            yield session
 
 
 async def _ask(session: Session, mirror: Mirror, report: "Report") -> int:

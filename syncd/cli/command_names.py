@@ -1,6 +1,7 @@
 """The commands of syncd by name; imports nothing, so that a command need not load the others."""
 
 COMMANDS = (
+    "init",
     "check",
     "survey",
     "plan",

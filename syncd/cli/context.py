@@ -1,6 +1,7 @@
 """The context of a command: configuration, session and display."""
 
 import asyncio
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -84,12 +85,13 @@ class CommandContext(msgspec.Struct, frozen=True):
             async with self.open_session(listener, grace=0.0) as session:
                 yield session
             return
-        with tempfile.TemporaryDirectory(prefix="syncd-") as folder, Interruptible(self.stopping, 0.0):
-            config = self.config.model_copy(update={"state": Path(folder)})
-            async with open_session(
-                config, self.environ, listener, lease="later", stopping=self.stopping, secrets=self.secrets
-            ) as session:
-                yield session
+        async with temporary_folder() as folder:
+            with Interruptible(self.stopping, 0.0):
+                config = self.config.model_copy(update={"state": folder})
+                async with open_session(
+                    config, self.environ, listener, lease="later", stopping=self.stopping, secrets=self.secrets
+                ) as session:
+                    yield session
 
     async def require_own(self, mirror: Mirror) -> None:
         """Raise ConfigError if another mirror of the Catalogue holds the prefix of this one. Changes nothing."""
@@ -137,6 +139,16 @@ class CommandContext(msgspec.Struct, frozen=True):
     def progress(self) -> Progress:
         """Return the progress display for stderr."""
         return for_terminal(sys.stderr, self.environ, json=self.json)
+
+
+@asynccontextmanager
+async def temporary_folder() -> AsyncIterator[Path]:
+    """Create a folder for what a command leaves nothing of, and delete it in the end."""
+    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="syncd-"))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _require_own(state: Path, mirror: Mirror) -> None:

@@ -36,6 +36,11 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_note(line: str) -> None:
+    """Print a line for people to stderr, beside the output of a command that may go into a file."""
+    sys.stderr.write(f"syncd: {printable(line)}\n")
+
+
 def print_error(error: SyncdError, *, json: bool, secrets: Secrets) -> None:
     """Print an error to stderr, without secrets; with `json` as an object."""
     import msgspec
@@ -141,6 +146,14 @@ def files(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun in the singular or the plural."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole in per cent: 100 % only if it is all of it, and 0 % only if it is none."""
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    return f"{percent:.0f} %" if part in {0, whole} or 1 <= percent < 99 else "<1 %" if percent < 1 else ">99 %"
 
 
 def size(count: int) -> str:

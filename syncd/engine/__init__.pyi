@@ -11,6 +11,7 @@ from .kept_snapshots import (
     shard_entries as shard_entries,
     shard_index as shard_index,
 )
+from .look_at_source import DocumentHead as DocumentHead, head_of as head_of, look_at_source as look_at_source
 from .mirror_pass import Pass as Pass
 from .narrow_paths import narrow_prefixes as narrow_prefixes
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
