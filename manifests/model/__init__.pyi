@@ -14,6 +14,7 @@ from .field_types import (
 )
 from .globs import GlobUse as GlobUse, everything as everything, matcher as matcher
 from .mirror import (
+    MARK as MARK,
     Keep as Keep,
     ManifestError as ManifestError,
     ManifestProblem as ManifestProblem,
@@ -23,6 +24,7 @@ from .mirror import (
     Verify as Verify,
     load_mirror as load_mirror,
     overlaps as overlaps,
+    unfilled as unfilled,
 )
 from .publish import (
     Creator as Creator,

@@ -30,7 +30,7 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model.about import About
 from manifests.model.advice import advice_on
-from manifests.model.field_types import Count, Cron, Duration, Text, Zone
+from manifests.model.field_types import Count, Cron, Duration, Flag, Text, Zone
 from manifests.model.globs import everything, matcher
 from manifests.model.publish import Publish, publish_faults
 from manifests.model.removal_guard import Guard
@@ -63,6 +63,7 @@ __all__ = [
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _DAY = 86_400.0
+MARK = "# TO FILL IN:"
 MAX_SOURCES = 8
 
 
@@ -203,6 +204,8 @@ class Mirror(BaseModel):
     """The mirror's name, unique in a daemon: a-z, 0-9 and -, at most 63."""
     title: Text = ""
     """The title of the dataset."""
+    enabled: Flag = True
+    """Whether passes run; `false` keeps the copy as it is, and asks upstream for nothing."""
     sources: Annotated[tuple[Source, ...], BeforeValidator(_several)] = Field(alias="source")
     """The upstream, or a list of several with the same dataset, the preferred one first."""
     choose: Literal["first", "fastest"] = "first"
@@ -259,7 +262,28 @@ def load_mirror(
     that the manifest names is loaded.
     """
     readers = readers if readers is not None else installed()
-    return load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)}, advice_on(Mirror))
+    mirror = load(text, file, Mirror, {"readers": readers, "schemes": frozenset(schemes)}, advice_on(Mirror))
+    if mirror.enabled and (marks := unfilled(text)):
+        raise ManifestError(
+            tuple(
+                ManifestProblem(
+                    file,
+                    line,
+                    1,
+                    "file",
+                    message("is still to be filled in: {what}", what=what),
+                    message("fill it in and delete this line, or write enabled: false"),
+                )
+                for line, what in marks
+            )
+        )
+    return mirror
+
+
+def unfilled(text: str | bytes) -> list[tuple[int, str]]:
+    """Return the marks in a manifest that a steward must fill in, each with its line: `# TO FILL IN: …`."""
+    lines = (text if isinstance(text, str) else text.decode("utf-8", "replace")).splitlines()
+    return [(number, line[len(MARK) :].strip()) for number, line in enumerate(lines, 1) if line.startswith(MARK)]
 
 
 def overlaps(mirrors: Iterable[Mirror]) -> list[str]:

@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 from manifests.messages import message, plain
-from manifests.model import Mirror, load_mirror
+from manifests.model import MARK, Mirror, load_mirror
 from manifests.yaml import nearest
 from syncd.cli.library_index import INDEX
 from syncd.core import ConfigError
@@ -98,6 +98,24 @@ class LibraryManifest:
     def to_fill_in(self) -> list[str]:
         """The values that a steward must fill in."""
         return [line for line in self.notes["fill in"] if not line.startswith(NOTHING)]
+
+    @property
+    def copied(self) -> str:
+        """Return the text of a copy: disabled, and with a mark for each value that a steward must fill in."""
+        if not self.to_fill_in:
+            return self.text
+        lines: list[str] = []
+        for line in self.text.splitlines():
+            note = _NOTE.fullmatch(line)
+            if note is not None and note[1] == "fill in" and not note[2].startswith(NOTHING):
+                lines.append(f"{MARK} {note[2]}")
+                continue
+            if line.startswith("mirror:"):
+                lines.append(
+                    "enabled: false  # delete this line once all is filled in, and the lines above that say so"
+                )
+            lines.append(line)
+        return "\n".join(lines) + "\n"
 
     def note(self, name: str) -> str:
         """Return one note, or ""."""

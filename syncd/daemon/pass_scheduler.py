@@ -107,6 +107,9 @@ class PassScheduler:
             if mirror_state.declared is None or mirror_state.run is not None or mirror_state.paused is not None:
                 continue
             mirror = mirror_state.declared.mirror
+            if not mirror.enabled:
+                mirror_state.requested_by = ""
+                continue
             if not mirror_state.requested_by and (mirror_state.due is None or mirror_state.due > now):
                 first = waits_for(mirror, mirror_state.past, completed, now)
                 if mirror_state.due is None and first:

@@ -25,6 +25,7 @@ TEXTS: Mapping[str, str] = {
     "stops.window": template("its window has closed, {window}"),
     "stops.turn": template("yields to other waiting mirrors"),
     "paused": template("paused by {who}"),
+    "disabled": template("disabled by its manifest (enabled: false)"),
     "retired": template("its manifest was deleted; the copy is kept"),
     "rejected": template("{detail}"),
     "store.offline": template("the store is offline: {detail}"),

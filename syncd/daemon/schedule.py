@@ -61,6 +61,8 @@ def due(mirror: Mirror, past: Past, now: float, completed: Mapping[str, float | 
 
     `completed` gives the end of the last complete pass of each mirror (for `schedule.after`).
     """
+    if not mirror.enabled:
+        return None
     if past.cut:
         return now
     if past.failures and past.began is not None:
@@ -106,11 +108,11 @@ def opens_in(mirror: Mirror, now: float) -> float:
 
 
 def fresh_within(mirror: Mirror, now: float, others: Mapping[str, float | None] | None = None) -> float | None:
-    """Return the freshness target in seconds: the longest interval plus a grace. None without a schedule.
+    """Return the freshness target in seconds: the longest interval plus a grace. None without a schedule, or disabled.
 
     `others` are the freshness targets of the mirrors that `schedule.after` names.
     """
-    schedule = mirror.schedule
+    schedule = mirror.schedule if mirror.enabled else None
     if schedule is None:
         return None
     if schedule.fresh_within is not None:

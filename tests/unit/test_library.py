@@ -92,13 +92,16 @@ def test_one_is_shown_as_it_stands():
 def test_one_is_copied_into_a_folder_and_what_is_still_to_fill_in_is_told(tmp_path):
     said = typed("add", "mimic-iv", tmp_path)
     file = tmp_path / "mimic-iv.yaml"
-    assert file.read_text() == READY["mimic-iv"].text
+    assert file.read_text() == READY["mimic-iv"].copied
     assert f"{file}: copied; access: credentialed users of PhysioNet" in said
     assert "still to fill in: credential physionet in syncd.yaml, basic, with origin https://physionet.org" in said
     assert f"syncd check {file}" in said
+    assert f"it would move: {READY['mimic-iv'].note('size')}" in said
     assert CliRunner().invoke(app.app, ["check", str(tmp_path)]).exit_code == 0
     told = json.loads(typed("add", "physionet-mitdb", tmp_path, "--json"))
-    assert told == {"file": str(tmp_path / "physionet-mitdb.yaml"), "fill_in": [], "access": "open, no account"}
+    size = READY["physionet-mitdb"].note("size")
+    file = str(tmp_path / "physionet-mitdb.yaml")
+    assert told == {"file": file, "fill_in": [], "enabled": True, "access": "open, no account", "size": size}
 
 
 def test_a_file_that_is_there_is_never_written_over(tmp_path):

@@ -34,6 +34,7 @@ def check(
     from syncd.process import DONE, USAGE
 
     files, mirrors, problems = _load(paths)
+    disabled = [mirror.name for mirror in mirrors if not mirror.enabled]
     code = USAGE if problems or not files else DONE
     answers: list[dict[str, Any]] = []
     if not json:
@@ -43,6 +44,8 @@ def check(
             output.print_line("no manifest found: give files, or folders that hold *.yaml")
         elif not problems:
             output.print_line(f"{output.files(len(files))}: no problems")
+        for name in disabled:
+            output.print_line(f"{name}: disabled (enabled: false): no pass runs")
 
     def report(answer: dict[str, Any], lines: list[str]) -> None:
         answers.append(answer)
@@ -56,7 +59,7 @@ def check(
         code = max(code, ask_sources(mirrors, source_context(config, allow_private, json=json), report))
     if json:
         asked = {"asked": answers} if ask else {}
-        output.print_json({"files": len(files), "problems": problems, **asked})
+        output.print_json({"files": len(files), "problems": problems, "disabled": disabled, **asked})
     return code
 
 

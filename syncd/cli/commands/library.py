@@ -18,7 +18,7 @@ Ready = Annotated[str, typer.Argument(metavar="NAME", help="The name of a ready-
 
 @plain_command("syncd library list", name="list", below=library)
 def list_all(json: Json = False) -> int:
-    """List all ready-made manifests: field, access and title."""
+    """List all ready-made manifests: field, access, title, and how much they would move."""
     from syncd.cli.library_index import read_index
     from syncd.process import DONE
 
@@ -27,8 +27,8 @@ def list_all(json: Json = False) -> int:
         output.print_json(found)
     else:
         output.table(
-            ("name", "field", "access", "title"),
-            ((one["name"], one["field"], one["access"] or "?", one["title"]) for one in found),
+            ("name", "field", "access", "title", "size"),
+            ((one["name"], one["field"], one["access"] or "?", one["title"], one["size"]) for one in found),
         )
         output.print_line()
         output.print_line(
@@ -58,7 +58,10 @@ def add(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to copy it into.")] = Path(),
     json: Json = False,
 ) -> int:
-    """Copy a ready-made manifest into a folder, and list what to fill in. An existing file is not changed."""
+    """Copy a ready-made manifest into a folder, and list the values to fill in. An existing file is not changed.
+
+    A copy with values to fill in is disabled until they are: `enabled: false`, and a line `# TO FILL IN:` for each.
+    """
     from manifests.messages import message
     from syncd.cli.library import find
     from syncd.core import ConfigError
@@ -70,7 +73,7 @@ def add(
         raise ConfigError(message("{folder}: is not a folder: create it, or name another", folder=folder))
     try:
         with file.open("x", encoding="utf-8") as opened:
-            opened.write(ready.text)
+            opened.write(ready.copied)
     except FileExistsError as error:
         raise ConfigError(
             message("{file}: exists already and was not changed: delete it, or name another folder", file=file)
@@ -78,10 +81,14 @@ def add(
     except OSError as error:
         raise ConfigError(message("{file}: cannot be written: {cause}", file=file, cause=error.strerror)) from error
     if json:
-        output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "access": ready.note("access")})
+        told = {name: ready.note(name) for name in ("access", "size")}
+        output.print_json({"file": str(file), "fill_in": ready.to_fill_in, "enabled": not ready.to_fill_in, **told})
         return DONE
     output.print_line(f"{file}: copied; access: {ready.note('access')}")
+    output.print_line(f"  it would move: {ready.note('size')}")
     for line in ready.to_fill_in:
         output.print_line(f"  still to fill in: {line}")
+    if ready.to_fill_in:
+        output.print_line("  it is disabled until then: delete enabled: false, and the lines TO FILL IN")
     output.print_line(f"  then: syncd check {file}")
     return DONE

@@ -46,6 +46,7 @@ async def sync(
                     return INTERRUPTED
                 _warn_outside_window(mirror)
                 try:
+                    _require_enabled(mirror)
                     session.catalogue.history.require_own(mirror)
                     session.save_manifest(mirror.name, text)
                     if retry_failed:
@@ -63,6 +64,17 @@ async def sync(
                 progress.stop()
                 worst = max(worst, sync_outcome(context, session, result))
             return INTERRUPTED if context.stopping.is_set() else worst
+
+
+def _require_enabled(mirror: "Mirror") -> None:
+    """Raise ConfigError for a mirror that its manifest disables."""
+    from manifests.messages import message
+    from syncd.core import ConfigError
+
+    if not mirror.enabled:
+        raise ConfigError(
+            message("{name}: is disabled by its manifest: write enabled: true, or delete the key", name=mirror.name)
+        )
 
 
 def _warn_outside_window(mirror: "Mirror") -> None:
