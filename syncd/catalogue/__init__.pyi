@@ -24,6 +24,7 @@ from .holdings import (
     ArchivedVersion as ArchivedVersion,
     Holdings as Holdings,
     RemovedFile as RemovedFile,
+    VerdictCount as VerdictCount,
 )
 from .inflight import Inflight as Inflight
 from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrupted as is_interrupted

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from manifests.messages import plain
-from manifests.snapshot import Entry, Origin
+from manifests.snapshot import Entry, Origin, Verdict
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.parts import MirrorPart
 from syncd.core import Known
@@ -58,6 +58,15 @@ class ArchivedVersion(msgspec.Struct, frozen=True):
     path: str
     bytes: int
     sha256: str
+
+
+class VerdictCount(msgspec.Struct, frozen=True):
+    """How many files and bytes have a verdict; `by` is the source whose checksums they matched, "" if it has none."""
+
+    verdict: Verdict
+    by: str
+    files: int
+    bytes: int
 
 
 @reads_rows
@@ -136,6 +145,7 @@ class Holdings(MirrorPart):
 
         def work() -> None:
             records, paths = self._of(mirror), [(mirror, entry.path) for entry, _ in proved]
+            self._count_verdicts(mirror, proved)
             records.add(
                 "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)",
                 ((mirror, *_entry_values(entry, origin)) for entry, origin in proved),
@@ -150,10 +160,35 @@ class Holdings(MirrorPart):
 
         self._of(mirror).together(work)
 
+    def _count_verdicts(self, mirror: int, proved: list[tuple[Entry, Origin]]) -> None:
+        """Count the verdicts of files that are about to be recorded, instead of those that they replace."""
+        last = {entry.path: (origin.verdict, origin.by, entry.size) for entry, origin in proved}
+        counts: dict[tuple[str, str], list[int]] = {}
+        sql = (
+            "SELECT verdict, by, -count(*), -sum(bytes) FROM entry "
+            "WHERE mirror=? AND path IN (SELECT value FROM json_each(?)) GROUP BY verdict, by"
+        )
+        for verdict, by, files, size in self._of(mirror).rows(sql, (mirror, _json(list(last)).decode())):
+            counts[verdict, by] = [files, size]
+        for verdict, by, size in last.values():
+            count = counts.setdefault((verdict, by), [0, 0])
+            count[0] += 1
+            count[1] += size
+        self._of(mirror).add(
+            "INSERT INTO verdict VALUES (?,?,?,?,?) "
+            "ON CONFLICT DO UPDATE SET files=files+excluded.files, bytes=bytes+excluded.bytes",
+            ((mirror, *which, *count) for which, count in counts.items()),
+        )
+
     def totals(self, mirror: int) -> tuple[int, int]:
         """Return the number of Entries, and their bytes."""
         row = self._of(mirror).one("SELECT count(*), coalesce(sum(bytes), 0) FROM entry WHERE mirror=?", (mirror,))
         return int(row[0]), int(row[1])
+
+    def verdicts(self, mirror: int) -> list[VerdictCount]:
+        """Return how many Entries have which verdict by whose checksums, the most first: a count that is kept."""
+        sql = "SELECT verdict, by, files, bytes FROM verdict WHERE mirror=? AND files>0 ORDER BY files DESC, by"
+        return [VerdictCount(*row) for row in self._of(mirror).rows(sql, (mirror,))]
 
     def changed(self, mirror: int) -> Iterator[str]:
         """Yield the paths that were added, deleted or changed since the last snapshot, sorted."""

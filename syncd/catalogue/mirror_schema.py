@@ -7,6 +7,7 @@ Catalogue the file belongs to.
 * `parked`, `approved`, `rejected`: `claim` is upstream's version of a replacement that loses bytes; NULL: a deletion.
 * `staged`: replacements that are verified, and not yet judged or held.
 * `entry.answer_*`: the validator of the answer beside the listing's stamp; NULL where it is the same.
+* `verdict`: how many Entries, and bytes, have which verdict, by whose checksums.
 * `renewed`: files whose claims were renewed since their lines were written into a Snapshot.
 * `doubt` has the files whose stamps do not prove them yet, `unsettled` those that upstream may still be writing.
 * `signed`: which document named the link of a path; `urls` are fresh links. `signer`: the requests of these documents.
@@ -109,7 +110,20 @@ CREATE TABLE tag (
   PRIMARY KEY (mirror, name)) WITHOUT ROWID;
 """
 
-MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3)
+# How many Entries have which verdict, by whose checksums: counted once here, then by `Holdings.add`, which reads the
+# Entries that it replaces (a trigger for each row costs three times as much), and by a trigger for deletions.
+MIRROR_VERSION_4 = """
+CREATE TABLE verdict (
+  mirror INTEGER NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  PRIMARY KEY (mirror, verdict, by)) WITHOUT ROWID;
+INSERT INTO verdict SELECT mirror, verdict, by, count(*), sum(bytes) FROM entry GROUP BY mirror, verdict, by;
+CREATE TRIGGER verdict_deleted AFTER DELETE ON entry BEGIN
+  UPDATE verdict SET files=files-1, bytes=bytes-old.bytes
+    WHERE mirror=old.mirror AND verdict=old.verdict AND by=old.by;
+END;
+"""
+
+MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3, MIRROR_VERSION_4)
 
 MIRROR_TABLES = (
     "entry", "changed", "renewed", "removed", "version", "snapshot", "claim", "promise", "swap", "staged", "inflight",

@@ -34,4 +34,5 @@ from .views import (
     StepView as StepView,
     StoreView as StoreView,
     TransferView as TransferView,
+    VerdictView as VerdictView,
 )

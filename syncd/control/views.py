@@ -69,6 +69,18 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     """The largest of the `moving` transfers, 50 at most."""
 
 
+class VerdictView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many files of the current copy have a verdict."""
+
+    verdict: Literal["verified", "attested"]
+    """verified: the file matched a checksum that upstream publishes. attested: upstream publishes none, so its size
+    matched."""
+    by: str = ""
+    """The source whose checksums they matched."""
+    files: int = 0
+    bytes: int = 0
+
+
 class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     """One mirror."""
 
@@ -90,6 +102,8 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str = ""
     files: int = 0
     bytes: int = 0
+    verdicts: tuple[VerdictView, ...] = ()
+    """The files of the current copy by verdict, and by whose checksums; the most first."""
     succeeded: float | None = None
     attempted: float | None = None
     next_run: float | None = None

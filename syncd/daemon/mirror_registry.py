@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from copy import copy
 
 from syncd.catalogue import Catalogue
-from syncd.control import MirrorView, State
+from syncd.control import MirrorView, State, VerdictView
 from syncd.core import Event, Listener, StateChanged, StoreChanged, TransferAdvanced
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.mirror_state import MirrorState, StoreState, contain_damage, past_of
@@ -102,6 +102,10 @@ class MirrorRegistry:
         pass_history = self.catalogue.pass_history
         kept = self.catalogue.history.current(mirror)
         mirror_state.files, mirror_state.bytes = (kept.files, kept.bytes) if kept is not None else (0, 0)
+        mirror_state.verdicts = tuple(
+            VerdictView(verdict=one.verdict, by=one.by, files=one.files, bytes=one.bytes)
+            for one in self.catalogue.holdings.verdicts(mirror)
+        )
         mirror_state.parked, mirror_state.parked_bytes, mirror_state.failed, mirror_state.quarantined = (
             pass_history.counts(mirror)
         )

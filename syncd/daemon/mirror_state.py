@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from manifests.origins import origin_of
 from syncd.catalogue import MirrorRow
+from syncd.control import VerdictView
 from syncd.core import Damaged, PassView
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
@@ -70,6 +71,7 @@ class MirrorState:
     waiting_since: float | None = None
     files: int = 0
     bytes: int = 0
+    verdicts: tuple[VerdictView, ...] = ()
     parked: int = 0
     parked_bytes: int = 0
     failed: int = 0

@@ -21,6 +21,8 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
         return "retired", because("retired")
     if mirror_state.paused is not None:
         return "paused", because("paused", who=mirror_state.paused[0])
+    if not mirror_state.declared.mirror.enabled:
+        return "paused", because("disabled")
     if store.state != "online":
         return "offline", because(f"store.{store.state}", detail=store.reason)
     if mirror_state.damaged:
@@ -85,6 +87,7 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         snapshot=row.snapshot if row is not None else "",
         files=mirror_state.files,
         bytes=mirror_state.bytes,
+        verdicts=mirror_state.verdicts,
         succeeded=mirror_state.succeeded,
         attempted=row.attempted if row is not None else None,
         next_run=mirror_state.due if mirror_state.run is None and mirror_state.paused is None else None,

@@ -201,7 +201,8 @@ def _mirror(table: Table, view: MirrorView) -> None:
     table.put(f.ATTEMPTED, view.attempted, name)
     table.put(f.NEXT_RUN, view.next_run, name)
     table.put(f.OBJECTIVE, view.fresh_within, name)
-    table.put(f.MIRROR_FILES, view.files, name)
+    for verdict in f.MIRROR_FILES.choices:
+        table.put(f.MIRROR_FILES, sum(one.files for one in view.verdicts if one.verdict == verdict), name, verdict)
     table.put(f.MIRROR_BYTES, view.bytes, name)
     table.put(f.PENDING_FILES, view.backlog_files, name)
     table.put(f.PENDING_BYTES, view.backlog_bytes, name)

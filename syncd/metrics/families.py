@@ -29,6 +29,7 @@ LABELS: dict[str, str] = {
     "error": "the kind of a failure, by its name in `syncd.core.errors`",
     "reason": "why",
     "state": "one of the states, of which exactly one is 1",
+    "verdict": "verified by a checksum that upstream publishes, or attested by its size alone",
     "finding": "the kind of damage that the fixity check found",
     "operation": "the operation on the store",
     "label": "the name of a label",
@@ -156,7 +157,11 @@ PUBLICATION_LAG = Family(
     "time from upstream's publication of a file to syncd's; in the first copy of an old archive, the files' age",
     ("mirror",), bounds=LAG,
 )  # fmt: skip
-MIRROR_FILES = _of_mirror("syncd_mirror_files", "gauge", "freshness", "files of the current snapshot")
+MIRROR_FILES = _of_mirror(
+    "syncd_mirror_files", "gauge", "freshness",
+    "files of the current copy: verified by a checksum that upstream publishes, or attested by their size alone",
+    "verdict", choices=("verified", "attested"),
+)  # fmt: skip
 MIRROR_BYTES = _of_mirror("syncd_mirror_bytes", "gauge", "freshness", "bytes of the current snapshot")
 MIRROR_CATALOGUE = _of_mirror(
     "syncd_mirror_catalogue_bytes", "gauge", "freshness",

@@ -7,7 +7,7 @@ from manifests.messages import message
 from syncd.api import ApiContext, Call, HttpError, decide, schemas as a
 from syncd.web.i18n.translator import crumbs
 from syncd.web.rendering import banners, see_other, site_of
-from syncd.web.view_models import age_of, badges, listing
+from syncd.web.view_models import age_of, badges, listing, verified_share
 
 FEW = 10  # of anything that has a page of its own
 EVENTS = 200
@@ -32,7 +32,7 @@ async def show_mirror(context: ApiContext, call: Call) -> web.Response:
         left = max(0, progress.bytes - progress.bytes_done) / progress.rate
     return await site_of(context).render(
         context, call.request, "mirror.html", stream=f"/api/v1/events?mirror={name}", mirror=mirror,
-        badges=badges(mirror), age=age_of(mirror, now), left=left,
+        badges=badges(mirror), age=age_of(mirror, now), left=left, verified=verified_share(mirror),
         done=(lambda speech: speech.say(f"done.{act}")) if act is not None else "",
         scrub=next((one for one in control.scrubs() if one.mirror == name), None),
         parked=await control.parked(name, limit=FEW) if mirror.parked else [],

@@ -62,6 +62,12 @@ class Age:
     tone: Literal["ok", "warn", "bad"]
 
 
+def verified_share(mirror: MirrorView) -> float:
+    """Return the share of its files that matched a checksum of upstream."""
+    files = sum(one.files for one in mirror.verdicts)
+    return sum(one.files for one in mirror.verdicts if one.verdict == "verified") / files if files else 0.0
+
+
 def age_of(mirror: MirrorView, now: float) -> Age | None:
     """Return the age of a copy that has a freshness target."""
     if mirror.succeeded is None or not mirror.fresh_within:

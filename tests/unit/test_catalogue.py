@@ -69,7 +69,7 @@ def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
         catalogue.holdings.add(2, [proved("a")])
     with Catalogue(tmp_path) as catalogue:
         with pytest.raises(
-            Damaged, match=r"a\.sqlite: the Catalogue is of version 98, this syncd knows 3: use the newer"
+            Damaged, match=r"a\.sqlite: the Catalogue is of version 98, this syncd knows 4: use the newer"
         ):
             catalogue.holdings.totals(1)
         assert catalogue.holdings.totals(2) == (1, 1)

@@ -96,6 +96,8 @@ def integrity() -> builders.Dashboard:
             "Over 100 % of the target a stored byte was not read for longer than verify.scrub allows.",
             "mirror",
             Column("Size", f"syncd_mirror_bytes{{{MIRROR}}}", "bytes"),
+            Column("Verified", f'syncd_mirror_files{{{MIRROR}, verdict="verified"}}'),
+            Column("Attested", f'syncd_mirror_files{{{MIRROR}, verdict="attested"}}'),
             Column("Oldest fixity check", OLDEST, "s"),
             Column(
                 "Of objective",
@@ -119,6 +121,17 @@ def integrity() -> builders.Dashboard:
         )
     )
     for panel in (
+        curves(
+            "Verified files",
+            "Share of files that matched a checksum of upstream; the others matched its size alone (attested).",
+            "percentunit",
+            Query(
+                f'sum by (mirror) (syncd_mirror_files{{{MIRROR}, verdict="verified"}})'
+                f" / (sum by (mirror) (syncd_mirror_files{{{MIRROR}}}) > 0)",
+                "{{mirror}}",
+            ),
+            top=1,
+        ),
         curves(
             "Oldest fixity check / target",
             "Over the line a byte was not read for longer than allowed.",

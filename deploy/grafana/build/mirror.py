@@ -63,7 +63,7 @@ def mirror() -> builders.Dashboard:
             "Files",
             "Files of the current snapshot.",
             "short",
-            Query(f"syncd_mirror_files{{{MIRROR}}}"),
+            Query(f"sum(syncd_mirror_files{{{MIRROR}}})"),
             span=3,
             bounds=CALM,
         ),

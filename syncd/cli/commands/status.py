@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @catalogue_command("syncd status --json")
 def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
-    """Show every mirror: age, size, failures, held losses, pinned files."""
+    """Show every mirror: age, size, failures, held losses, pinned files.
+
+    `verified` is the share of files that matched a checksum of upstream; the others matched its size (attested).
+    """
     from syncd.process import DONE
 
     found = _mirrors(catalogue) if catalogue is not None else []
@@ -24,13 +27,25 @@ def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
         output.print_line(f"no mirrors in {state} yet; create the first with: syncd sync FILE")
     else:
         output.table(
-            ("mirror", "last success", ">files", ">bytes", ">failed", ">waiting", ">held", ">pinned", "snapshot"),
+            (
+                "mirror",
+                "last success",
+                ">files",
+                ">bytes",
+                ">verified",
+                ">failed",
+                ">waiting",
+                ">held",
+                ">pinned",
+                "snapshot",
+            ),
             (
                 (
                     one["mirror"],
                     one["age"],
                     f"{one['files']:,}",
                     output.size(one["bytes"]),
+                    output.share(sum(e["files"] for e in one["verdicts"] if e["verdict"] == "verified"), one["files"]),
                     str(len(one["failures"])),
                     str(len(one["waiting"])),
                     str(one["parked"]),
@@ -76,6 +91,7 @@ def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
                 "snapshot": row.snapshot,
                 "files": count,
                 "bytes": size,
+                "verdicts": msgspec.to_builtins(catalogue.holdings.verdicts(row.id), enc_hook=plain),
                 "succeeded": output.instant(row.succeeded),
                 "attempted": output.instant(row.attempted),
                 "last": row.last,

@@ -10,6 +10,7 @@ from syncd.cli import output
 from syncd.cli.registration import MirrorName, command
 
 if TYPE_CHECKING:
+    from syncd.catalogue import VerdictCount
     from syncd.cli.context import CommandContext
     from syncd.engine import Report
 
@@ -57,11 +58,14 @@ async def verify(
                     async with session.source(manifest) as source:
                         await verification(source).repair(report)
             progress.stop()
-            _show_report(context, report, time.monotonic() - began, read_data=read_data)
+            verdicts = session.catalogue.holdings.verdicts(row.id)
+            _show_report(context, report, verdicts, time.monotonic() - began, read_data=read_data)
             return DONE if all(fault.repaired for fault in report.faults) else SOME_FAILED
 
 
-def _show_report(context: "CommandContext", report: "Report", seconds: float, *, read_data: bool) -> None:
+def _show_report(
+    context: "CommandContext", report: "Report", verdicts: "list[VerdictCount]", seconds: float, *, read_data: bool
+) -> None:
     import msgspec
 
     if context.json:
@@ -72,6 +76,7 @@ def _show_report(context: "CommandContext", report: "Report", seconds: float, *,
                 "files": report.files,
                 "bytes": report.bytes,
                 "read": report.read,
+                "verdicts": msgspec.to_builtins(verdicts, enc_hook=plain),
                 "seconds": round(seconds, 3),
                 "faults": msgspec.to_builtins(report.faults, enc_hook=plain),
             }
@@ -84,3 +89,8 @@ def _show_report(context: "CommandContext", report: "Report", seconds: float, *,
     output.print_line(
         f"{report.mirror}: {output.files(report.files)}, {output.size(report.bytes)} {how}: {found}, {seconds:.1f} s"
     )
+    for one in verdicts:
+        why = (
+            f"by the checksums of {one.by}" if one.verdict == "verified" else "upstream publishes no checksum for them"
+        )
+        output.print_line(f"  {one.verdict}: {output.files(one.files)}, {output.size(one.bytes)}: {why}")
