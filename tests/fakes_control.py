@@ -12,6 +12,8 @@ import msgspec
 
 from manifests.messages import count, message
 from manifests.model.mirror import ManifestError, load_mirror
+from syncd.catalogue import UsageCell
+from syncd.control import InstrumentHours
 from syncd.control.views import (
     STATES,
     AboutView,
@@ -40,6 +42,8 @@ from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.reasons import NO_REASON, because
+from syncd.exchange import Agent, Node, dataset_report
+from syncd.usage import read_period, usage_report
 
 DAY = 86_400.0
 # Texts are messages, as those of the program are: the Chinese page shows them in Chinese.
@@ -140,6 +144,11 @@ class FakeControl:
         views = [_mirror(state, self.now) for state in sorted(STATES)]
         self.by_name: dict[str, MirrorView] = {one.name: one for one in views}
         self.feed = EventBus()
+        self.cells = [
+            UsageCell("2023-10-30", "idle", "tool", "IHEP", "cn", 30, 28, 9_000_000_000, 2, 4, 6, 2, 3),
+            UsageCell("2023-11-02", "idle", "person", "", "de", 3, 3, 400_000_000, 9, 3, 12, 2, 6),
+            UsageCell("2023-11-02", "running", "robot", "", "us", 50, 50, 70_000_000, 5, 0, 0, 0, 0),
+        ]
         self.ready = True
         self.audited = []
         self.files = {name: self._files(view) for name, view in self.by_name.items()}
@@ -454,6 +463,20 @@ class FakeControl:
 
     async def audit(self, *, before=None, limit=100):
         return [one for one in reversed(self.audited) if before is None or one.id < before][:limit]
+
+    async def usage(self, first="", last="", by="mirror", *, mirrors=None):
+        period = read_period(first, last, self.now)
+        cells = [one for one in self.cells if period.first <= one.day <= period.last]
+        fetched = [("idle", "2023-10-02", 4_000_000_000), ("idle", "2023-11-02", 1_000_000_000)]
+        hours = [InstrumentHours(mirror="telescope", month="2023-11", hours=412.5)]
+        fetched = [one for one in fetched if period.first <= one[1] <= period.last]
+        sees = frozenset(mirrors).__contains__ if mirrors is not None else None
+        return usage_report(period, by, cells, (), fetched, hours, "cn", sees)
+
+    async def dataset_report(self, first="", last="", *, mirrors=None):
+        period = read_period(first, last, self.now)
+        node = Node("cn-demo", "https://data.example.org/", Agent({"en": "Demo"}))
+        return dataset_report(node, (), *period, self.now)
 
     # -- what changes something
 

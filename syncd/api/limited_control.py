@@ -29,6 +29,8 @@ from syncd.control import (
     Sample,
     ScrubView,
     StoreView,
+    UsageBy,
+    UsageReport,
 )
 from syncd.core import AuditView, Event, NotFound, PassView
 
@@ -90,6 +92,17 @@ class LimitedControl:
     def manifests(self) -> Sequence[ManifestView]:
         """Return the manifest files of the mirrors that the token is good for."""
         return [one for one in self._control.manifests() if one.mirror and self._is_staff_of(one.mirror)]
+
+    async def usage(self, first: str = "", last: str = "", by: UsageBy = "mirror") -> UsageReport:
+        """Return what was given of the mirrors that the token is good for."""
+        return await self._control.usage(first, last, by, mirrors=self._ours())
+
+    async def dataset_report(self, first: str = "", last: str = "") -> bytes:
+        """Return the dataset report of the mirrors that the token is good for."""
+        return await self._control.dataset_report(first, last, mirrors=self._ours())
+
+    def _ours(self) -> list[str]:
+        return [one.name for one in self._control.mirrors() if self._is_staff_of(one.name)]
 
     # -- what concerns mirrors
 

@@ -110,6 +110,11 @@ async def decide(
     return await (context.control.approve if act == "approve" else context.control.reject)(mirror, who)
 
 
+async def dataset_report(context: ApiContext, call: Call) -> Any:
+    """Answer with the dataset report."""
+    return msgspec.Raw(await context.control.dataset_report(**call.given))
+
+
 async def events(context: ApiContext, call: Call) -> web.StreamResponse:
     """Stream events, until the sender's session ends."""
     if call.query.mirror:

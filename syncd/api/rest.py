@@ -10,7 +10,17 @@ from syncd.api.context import ApiContext
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
 from syncd.api.tunasync import Job
-from syncd.control import CheckView, Control, DaemonView, DiffView, EntryView, MirrorView, PlanView, StoreView
+from syncd.control import (
+    CheckView,
+    Control,
+    DaemonView,
+    DiffView,
+    EntryView,
+    MirrorView,
+    PlanView,
+    StoreView,
+    UsageReport,
+)
 from syncd.core import AuditView
 
 V1 = "/api/v1"
@@ -173,6 +183,16 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path=f"{V1}/audit", name="listAudit", summary="Who changed what, the newest first.",
         handler=r.ask(Control.audit), cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
+    ),
+    Route(
+        method="GET", path=f"{V1}/usage", name="getUsage",
+        summary="What the public side delivered, and what the network was saved.",
+        handler=r.ask(Control.usage), query=a.UsageQuery, response=UsageReport, fails=(422,),
+    ),
+    Route(
+        method="GET", path=f"{V1}/usage/dsr", name="getDatasetReport",
+        summary="The dataset report of COUNTER (DSR), of the published mirrors with a DOI.",
+        handler=r.dataset_report, query=a.DaysQuery, response=dict[str, Any], fails=(422,),
     ),
     Route(
         method="GET", path=f"{V1}/events", name="streamEvents",

@@ -137,7 +137,7 @@ def _query(route: Route, request: web.Request) -> Any:
                 message("send none"),
             )
         return None
-    known = route.query.__struct_fields__
+    known = route.query.__struct_encode_fields__
     for name in given:
         if name not in known:
             todo = message("known are {known}", known=known)

@@ -16,6 +16,7 @@ from syncd.control import (
     ScrubView,
     SnapshotView,
     State,
+    UsageBy,
 )
 from syncd.core import AuditView, FailureView, PassEvent, PassView
 
@@ -190,6 +191,24 @@ class AuditQuery(Query, frozen=True, kw_only=True):
 
     before: Number | None = None
     limit: Limit = 100
+
+
+UsageDay = Annotated[
+    str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}(-[0-9]{2})?)?$", description="a day or a month, UTC")
+]
+
+
+class DaysQuery(Query, frozen=True, kw_only=True):
+    """From which day to which, both included; by default the last twelve months."""
+
+    first: UsageDay = msgspec.field(default="", name="from")
+    last: UsageDay = msgspec.field(default="", name="to")
+
+
+class UsageQuery(DaysQuery, frozen=True, kw_only=True):
+    """Which days, and by what the rows are."""
+
+    by: UsageBy = "mirror"
 
 
 class StreamQuery(Query, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ def table() -> str:
     """Return the table, in the order of the routes."""
     lines = ["| request | token | what | parameters |", "|---|---|---|---|"]
     for route in ROUTES:
-        fields = (*(route.query.__struct_fields__ if route.query else ()),)
+        fields = (*(route.query.__struct_encode_fields__ if route.query else ()),)
         body = f"body: {', '.join(f'`{one}`' for one in route.body.__struct_fields__)}" if route.body else ""
         asked = ", ".join(f"`{one}`" for one in fields)
         lines.append(f"| `{route.method} {route.path}` | {_NEEDS[route.role]} | {route.summary} | {asked or body} |")

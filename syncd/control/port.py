@@ -9,11 +9,12 @@ Rules:
 4. Slow subscribers lose events and receive the number of lost ones; they never slow a pass.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from manifests.access import Level
+from syncd.control.usage_views import UsageBy, UsageReport
 from syncd.control.views import (
     CheckView,
     DaemonView,
@@ -130,6 +131,19 @@ class Control(Protocol):
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
         """Return the audit log, the newest entry first, with ids below `before`."""
+        ...
+
+    async def usage(
+        self, first: str = "", last: str = "", by: UsageBy = "mirror", *, mirrors: Collection[str] | None = None
+    ) -> UsageReport:
+        """Return what was given from one day or month to another, by default in the last twelve months.
+
+        With `mirrors`, it is about these only. Raises ConfigError for a text that is no day.
+        """
+        ...
+
+    async def dataset_report(self, first: str = "", last: str = "", *, mirrors: Collection[str] | None = None) -> bytes:
+        """Return the dataset report (DSR, as JSON) of the published mirrors that have a DOI; days as for `usage`."""
         ...
 
     # -- actions --------------------------------------------------------------------------------------------------

@@ -1,19 +1,31 @@
 """Implements `syncd.control.Control`: returns views of the running daemon, and carries out the actions of operators."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from manifests.messages import message
 from manifests.model import ManifestError, Mirror
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.control import DiffView, EntryView, ParkedView, PlanView, QuarantineView, SnapshotView, StepView
+from syncd.control import (
+    DiffView,
+    EntryView,
+    ParkedView,
+    PlanView,
+    QuarantineView,
+    SnapshotView,
+    StepView,
+    UsageBy,
+    UsageReport,
+)
 from syncd.core import AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
 from syncd.daemon import queries
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.reasons import because
 from syncd.engine import PlanResult, make_plan
+from syncd.session import read_dataset_report
+from syncd.usage import read_hours, read_period, read_report
 
 ACTIONS: tuple[queries.ShownAction, ...] = ("fetch", "replace", "remove", "refuse", "hold", "wait")
 
@@ -111,6 +123,26 @@ class Controller(LiveViews, OperatorActions):
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
         """Return the audit log, the newest entry first."""
         return await self._reader.run(lambda c: c.pass_history.audit(before, limit))
+
+    async def usage(
+        self, first: str = "", last: str = "", by: UsageBy = "mirror", *, mirrors: Collection[str] | None = None
+    ) -> UsageReport:
+        """Return what was given from one day to another."""
+        period, config = read_period(first, last, self._registry.now()), self._session().config
+        fetched = await self._reader.run(lambda c: c.pass_history.fetched(*period))
+        sees = frozenset(mirrors).__contains__ if mirrors is not None else None
+
+        def read() -> UsageReport:
+            hours = read_hours(config.usage.hours)
+            return read_report(config.state, period, by, fetched, hours, config.usage.country or "", sees)
+
+        return await asyncio.to_thread(read)
+
+    async def dataset_report(self, first: str = "", last: str = "", *, mirrors: Collection[str] | None = None) -> bytes:
+        """Return the dataset report of the published mirrors that have a DOI."""
+        now = self._registry.now()
+        sees = frozenset(mirrors).__contains__ if mirrors is not None else None
+        return await read_dataset_report(self._session(), read_period(first, last, now), now, sees)
 
     def subscribe(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Subscribe to every event from now on."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from syncd.daemon.face_thread import face_thread, serving_face
 from syncd.daemon.reloader import LOOK, file_mark
 from syncd.metrics import Metrics
 from syncd.process import DONE, Interruptible, event_logger, open_log, style_of
+from syncd.usage import read_totals
 from syncd.web import StatusPage
 
 QUIET = 60.0  # seconds between two lines about the same trouble of the public side
@@ -49,7 +51,7 @@ async def run(
 
     @asynccontextmanager
     async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
-        metrics.watch(control=control)
+        metrics.watch(control=control, served=partial(read_totals, config.state))
         async with (
             api_thread(control, config, metrics.exposition, site) as served,
             face_thread(config, environ, _face_reporter(log)) as face,

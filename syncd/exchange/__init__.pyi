@@ -9,6 +9,7 @@ from . import (
     sitemap as sitemap,
     stac as stac,
 )
+from .dataset_report import METRICS as METRICS, DatasetCount as DatasetCount, dataset_report as dataset_report
 from .exports import EXPORTS as EXPORTS
 from .formats import DOCUMENTS as DOCUMENTS, DocumentFormat as DocumentFormat
 from .from_manifest import public_address as public_address, publication_of as publication_of

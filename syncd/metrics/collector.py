@@ -6,7 +6,7 @@ Rules:
 """
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,6 +20,8 @@ from syncd.metrics.families import Family
 from syncd.wrappers import FIRST_BYTE, OPERATIONS, Governor, Governors, Meter
 
 Labels = tuple[str, ...]
+ServedAnswers = tuple[str, str, int, int, int]
+"""A mirror, a kind of client, a status, the number of answers, and their bytes."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,9 @@ class MetricSources:
     governors: Governors | None = None
     credentials: Mapping[str, float] = field(default_factory=dict)
     """The expiry of each credential, by name."""
+    read_served: Callable[[], Sequence[ServedAnswers]] | None = None
+    """Reads the totals of the public side; it blocks."""
+    served: Sequence[ServedAnswers] = ()
 
 
 class Bound:
@@ -145,6 +150,7 @@ class SyncdCollector(Collector):
         _counting(table, watched.counting)
         _meter(table, watched.meter)
         table.put_histogram(f.LOOP_LAG, watched.lag)
+        _served(table, watched.served)
         self._origins(table)
         for label, bound in self._bounds.items():
             table.put(f.OVERFLOW, bound.folded, label)
@@ -247,6 +253,13 @@ def _counting(table: Table, counting: Counting) -> None:
     table.put(f.BACKUPS_FAILED, counting.backups_failed)
     table.put(f.RELOADED, counting.reload_good)
     table.put(f.RELOADED_AT, counting.reloaded_at)
+
+
+def _served(table: Table, served: Sequence[ServedAnswers]) -> None:
+    for mirror, kind, status, requests, size in served:
+        known = str(status) if str(status) in f.ANSWERS else f.OTHER
+        table.put(f.SERVED_BYTES, size, mirror, kind)
+        table.put(f.SERVED_REQUESTS, requests, mirror, kind, known)
 
 
 def _governor(table: Table, governor: Governor) -> None:

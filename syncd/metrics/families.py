@@ -16,7 +16,7 @@ from syncd.wrappers import FIRST_BYTE, OPERATION, OPERATIONS
 
 Kind = Literal["counter", "gauge", "histogram"]
 Fold = Literal["sum", "min", "max"]
-Part = Literal["daemon", "freshness", "work", "transfers", "origins", "integrity", "store"]
+Part = Literal["daemon", "freshness", "work", "transfers", "origins", "integrity", "store", "sharing"]
 
 OTHER = "other"
 MOST = {"mirror": 200, "origin": 500, "credential": 100}
@@ -33,6 +33,8 @@ LABELS: dict[str, str] = {
     "finding": "the kind of damage that the fixity check found",
     "operation": "the operation on the store",
     "label": "the name of a label",
+    "kind": "the kind of a client: person, tool, node, robot, or own",
+    "status": "the status of an answer: 499 broke off",
     "version": "the version of syncd",
     "python": "the version of Python",
 }
@@ -56,6 +58,8 @@ REQUESTS = ("answered", "refused", "failed")
 THROTTLES = ("asked", "rate")
 STORE_OUTCOMES = ("done", "failed")
 MANIFESTS = ("in_force", "rejected")
+CLIENTS = ("person", "tool", "node", "robot", "own")
+ANSWERS = ("200", "206", "302", "304", "401", "403", "404", "410", "412", "416", "429", "499", "500", "503", OTHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +349,19 @@ STORE_OPERATIONS = Family(
 STORE_SECONDS = Family(
     "syncd_store_operation_seconds", "histogram", "store", "duration of operations on the store",
     ("operation",), OPERATIONS, OPERATION,
+)  # fmt: skip
+
+# -- sharing ----------------------------------------------------------------------------------------------------------
+
+SERVED_BYTES = _of_mirror(
+    "syncd_served_bytes_total", "counter", "sharing",
+    "bytes of answers about a published mirror, by kind of client, since counting began: restarts do not reset it",
+    "kind", choices=CLIENTS,
+)  # fmt: skip
+SERVED_REQUESTS = _of_mirror(
+    "syncd_served_requests_total", "counter", "sharing",
+    "answers to GET about a published mirror, since counting began; the pieces of one download are many",
+    "kind", "status", choices=ANSWERS,
 )  # fmt: skip
 
 ALL: tuple[Family, ...] = tuple(value for value in globals().copy().values() if isinstance(value, Family))

@@ -5,7 +5,7 @@ The registry belongs to this object; nothing is registered for the whole process
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from syncd.control import Control
 from syncd.core import Histogram, Listener
 from syncd.metrics import families as f
-from syncd.metrics.collector import MetricSources, SyncdCollector
+from syncd.metrics.collector import MetricSources, ServedAnswers, SyncdCollector
 from syncd.metrics.counting import Counting
 from syncd.wrappers import Governors, Meter
 
@@ -41,11 +41,13 @@ class Metrics:
         control: Control | None = None,
         governors: Governors | None = None,
         credentials: Mapping[str, float] | None = None,
+        served: Callable[[], Sequence[ServedAnswers]] | None = None,
     ) -> None:
         """Add sources that every later scrape reads."""
         watched = self._watched
         watched.control = control if control is not None else watched.control
         watched.governors = governors if governors is not None else watched.governors
+        watched.read_served = served if served is not None else watched.read_served
         watched.credentials = credentials if credentials is not None else watched.credentials
 
     async def watch_loop(self, every: float = LAG_EVERY) -> None:
@@ -62,6 +64,8 @@ class Metrics:
         Values are read at once; formatting them takes longer and runs in a thread.
         """
         encode, content_type = _encoder(accept)
+        if self._watched.read_served is not None:
+            self._watched.served = await asyncio.to_thread(self._watched.read_served)
         return await asyncio.to_thread(encode, _Gathered(tuple(self.registry.collect()))), content_type
 
 

@@ -15,6 +15,7 @@ PARTS: dict[f.Part, tuple[str, str]] = {
     "origins": ("Origins and network", "The traffic of each upstream origin, and the limits of its governor."),
     "integrity": ("Integrity", "The results of the fixity check, which reads the store again."),
     "store": ("The store", "The folder or bucket of the copies."),
+    "sharing": ("Sharing", "What the public side gave; `syncd usage` has institutions and countries."),
     "daemon": ("The daemon", "The process itself, its configuration and its clock."),
 }
 HEAD = """\

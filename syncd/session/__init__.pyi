@@ -8,3 +8,4 @@ from .published import (
     refresh_listed as refresh_listed,
 )
 from .session import VERSION as VERSION, Session as Session
+from .usage_exports import read_dataset_report as read_dataset_report

@@ -4,4 +4,9 @@ from .day_key import destroy_old_key as destroy_old_key
 from .hours import read_hours as read_hours
 from .period import Period as Period, read_period as read_period
 from .recorder import UsageRecorder as UsageRecorder, day_of as day_of, recording as recording
-from .report import read_report as read_report, usage_report as usage_report
+from .report import (
+    read_counts as read_counts,
+    read_report as read_report,
+    read_totals as read_totals,
+    usage_report as usage_report,
+)

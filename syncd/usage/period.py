@@ -33,6 +33,12 @@ def read_period(first: str, last: str, now: float) -> Period:
     return found
 
 
+def month_in(period: Period, month: str) -> Period:
+    """Return the days of a month that lie in a period."""
+    last = f"{month}-{monthrange(int(month[:4]), int(month[5:]))[1]:02}"
+    return Period(max(period.first, f"{month}-01"), min(period.last, last))
+
+
 def _day(text: str, name: str, *, is_end: bool) -> str:
     if not text:
         return ""

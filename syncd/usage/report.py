@@ -1,13 +1,16 @@
 """Makes reports of the counts: rows of figures, and what the network was spared."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from syncd.catalogue import ClientCount, UsageCell, UsageCounts, has_usage
+from syncd.catalogue import ClientCount, ServedTotal, UsageCell, UsageCounts, has_usage
 from syncd.control import FEW, UNKNOWN, InstrumentHours, SavedView, UsageBy, UsageFigures, UsageReport, UsageRow
+from syncd.core import SyncdError
+from syncd.exchange import METRICS, DatasetCount
 from syncd.usage.agents import OTHERS
-from syncd.usage.period import Period
+from syncd.usage.period import Period, month_in
 
 K = TypeVar("K")
 Fetched = tuple[str, str, int]
@@ -33,6 +36,31 @@ def read_report(
         cells = list(counts.cells(*period))
         clients = list(counts.clients(*period, margin)) + (list(counts.clients(*period, "")) if margin else [])
     return usage_report(period, by, cells, clients, fetched, hours, home, sees)
+
+
+def read_counts(state: Path, period: Period) -> dict[str, list[DatasetCount]]:
+    """Return the counts by COUNTER's rules, of each mirror and month (it blocks). Raises SyncdError."""
+    found: dict[str, list[DatasetCount]] = {}
+    if not has_usage(state):
+        return found
+    with UsageCounts(state, read_only=True) as counts:
+        for one in counts.cells(*period):
+            if one.kind not in OTHERS:
+                continue
+            first, last = month_in(period, one.day[:7])
+            method = "regular" if one.kind == "person" else "machine"
+            values = (one.strict_investigations, one.strict_requests, one.unique_investigations, one.unique_requests)
+            for metric, count in zip(METRICS, values, strict=True):
+                found.setdefault(one.mirror, []).append(DatasetCount(first, last, method, metric, one.country, count))
+    return found
+
+
+def read_totals(state: Path) -> list[ServedTotal]:
+    """Return all answers since counting began (it blocks); none if they cannot be read."""
+    if has_usage(state):
+        with suppress(SyncdError), UsageCounts(state, read_only=True) as counts:
+            return counts.totals()
+    return []
 
 
 def usage_report(

@@ -12,6 +12,7 @@ from syncd.web import mirror_pages, visitor_pages as visitor
 from syncd.web.check_page import check_text, show_check
 from syncd.web.fleet_page import fleet
 from syncd.web.rendering import PageRenderer
+from syncd.web.usage_page import show_usage
 
 
 class StatusPage(PageRenderer):
@@ -45,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", f"{MIRROR}/parked", "parked", mirror_pages.show_parked, query=a.PageQuery),
     _page("GET", "/check", "check", show_check),
     _page("POST", "/check", "checkText", check_text),
+    _page("GET", "/usage", "usage", show_usage, query=a.UsageQuery),
     _page("GET", "/audit", "audit", visitor.show_audit, role="operator", query=a.AuditQuery),
     _page("GET", "/login", "login", visitor.show_login, role=None, query=visitor.BackQuery),
     _page("POST", "/login", "loginToken", visitor.login_token, role=None),

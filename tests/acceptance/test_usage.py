@@ -15,11 +15,14 @@ from urllib.parse import urlencode
 import pytest
 
 from syncd.api import UrlGrant, UrlKeys, sign_url
-from syncd.usage import Period, read_report, recording
+from syncd.face import Served
+from syncd.usage import Period, UsageRecorder, read_report, read_totals, recording
 from tests.acceptance.cli import SYNCD
 from tests.acceptance.public_side import PublicSide
 from tests.acceptance.test_public_bytes import at
 from tests.acceptance.test_public_clients import call, program
+from tests.acceptance.test_public_side_processes import PUBLISH, SERVE
+from tests.daemons import House
 from tests.fakes import Archive
 from tests.servers.nginx import free_port
 
@@ -214,3 +217,30 @@ async def test_the_command_says_what_is_wrong_with_what_it_was_given(tmp_path):
         done = await run_cli("usage", "--state", tmp_path, *given)
         assert done.returncode == NOT_VALID, done
         assert why in done.stderr + done.stdout
+
+
+async def test_a_daemon_reports_what_its_face_counted_and_what_its_passes_downloaded(tmp_path):
+    house = House(tmp_path, SERVE.format(port=free_port()))
+    house.archive("a", {"x.txt": b"xyz"})
+    house.declare("a", PUBLISH)
+    async with house.living():
+        await house.control.sync("a", "anna")
+        async with asyncio.timeout(60):
+            while not house.control.mirror("a").snapshot:
+                await asyncio.sleep(0.02)
+        config = await asyncio.to_thread(house.load)
+        recorder = UsageRecorder(config, house.bugs.append, now=house.time.now)
+        one = Served(
+            at=house.time.now(), method="GET", door="http", status=200, sent=3, seconds=0.1, address="192.0.2.1",
+            agent="curl/8", referrer="", mirror="a", snapshot="0" * 64, path="x.txt", size=3, stop=3,
+        )  # fmt: skip
+        recorder.on_served(one)
+        await asyncio.to_thread(recorder.close)
+        report = await house.control.usage(by="mirror")
+        assert [(row.value, row.figures.bytes) for row in report.rows] == [("a", 3)]
+        (saved,) = report.saved
+        assert (saved.delivered, saved.fetched, saved.saved) == (3, 3, 0)
+        assert (await house.control.usage(mirrors=())).saved == ()
+        datasets = json.loads(await house.control.dataset_report())
+        assert datasets["report-datasets"] == []  # it has no DOI
+        assert await asyncio.to_thread(read_totals, config.state) == [("a", "tool", 200, 1, 3)]

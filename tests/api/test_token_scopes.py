@@ -27,7 +27,7 @@ MORE = (
 DOORS = (
     "/", "/api/v1/mirrors", "/api/v1/passes", "/api/v1/series", "/api/v1/manifests", "/api/v1/origins", "/api/v1/scrubs",
     "/api/v1/store", "/api/v1/daemon", "/tunasync.json", "/metrics", "/readyz", "/check", "/login", "/api/v1/openapi.json",
-    "/nowhere",
+    "/usage", "/api/v1/usage", "/nowhere",
 )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def filled():
         metrics.listener(event)
     governors.watch({"https://running.example.org": NOW + 1})
     metrics.watch(control, governors, {"earthdata": NOW + 2})
+    metrics._watched.served = [("running", "tool", 200, 3, 4096), ("running", "robot", 418, 1, 10)]
     return metrics, control
 
 
@@ -133,12 +134,24 @@ def test_a_mirror_in_force_begins_at_0_in_every_family_that_counts():
     metrics.watch(FakeControl())
     found = samples(metrics)
     for family in f.ALL:
-        if family.kind != "counter" or "mirror" not in family.labels:
-            continue
+        if family.kind != "counter" or "mirror" not in family.labels or family.part == "sharing":
+            continue  # a mirror that is not published gives nothing
         for choice in family.choices or (None,):
             labels = {"mirror": "idle"} | ({family.labels[-1]: choice} if choice else {})
             assert found[family.name, frozenset(labels.items())] == 0, (family.name, labels)
     assert found["syncd_mirror_publication_lag_seconds_count", frozenset({("mirror", "idle")})] == 0
+
+
+async def test_what_the_public_side_gave_is_read_at_each_scrape_and_a_mirror_that_left_is_counted_under_other():
+    metrics, given = Metrics(VERSION), [("idle", "tool", 200, 3, 4096), ("gone", "person", 206, 2, 7)]
+    metrics.watch(FakeControl(), served=lambda: given)
+    body, _ = await metrics.exposition("")
+    assert b'syncd_served_bytes_total{kind="tool",mirror="idle"} 4096' in body
+    assert b'syncd_served_requests_total{kind="tool",mirror="idle",status="200"} 3' in body
+    assert b'syncd_served_bytes_total{kind="person",mirror="other"} 7' in body
+    given[0] = ("idle", "tool", 200, 4, 5000)
+    body, _ = await metrics.exposition("")
+    assert b'syncd_served_bytes_total{kind="tool",mirror="idle"} 5000' in body
 
 
 def test_the_series_of_a_mirror_that_left_vanish():

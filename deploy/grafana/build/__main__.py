@@ -9,9 +9,10 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from integrity import integrity
 from mirror import mirror
 from origins import origins
+from sharing import sharing
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "dashboards"
-for board in (fleet(), mirror(), origins(), integrity()):
+for board in (fleet(), mirror(), origins(), integrity(), sharing()):
     built = board.build()
     for number, panel in enumerate(built.panels or (), 1):
         panel.id_val = number

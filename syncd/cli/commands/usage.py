@@ -19,6 +19,7 @@ async def usage(
     last: Annotated[str, typer.Option("--to", metavar="DAY", help="The last day or month (UTC).")] = "",
     by: Annotated[str, typer.Option(metavar="WHAT", help="mirror, institution, country, month or kind.")] = "mirror",
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV output.")] = False,
+    dsr: Annotated[bool, typer.Option("--dsr", help="The dataset report of COUNTER, of mirrors with a DOI.")] = False,
 ) -> int:
     """Show what was delivered from this node, by default in the last twelve months, and what the network was spared."""
     import time
@@ -37,9 +38,15 @@ async def usage(
         raise ConfigError(
             message("--by {kind}: is not an allowed value; allowed: {names}", kind=by, names=", ".join(kinds))
         )
-    if as_csv and context.json:
-        raise ConfigError(message("--csv and --json exclude each other: give one of them"))
+    if as_csv + context.json + dsr > 1:
+        raise ConfigError(message("--csv, --dsr and --json exclude each other: give one of them"))
     config, period = context.config, read_period(first, last, time.time())
+    if dsr:
+        from syncd.session import read_dataset_report
+
+        async with context.read_all() as session:
+            output.print_text((await read_dataset_report(session, period, time.time())).decode())
+        return DONE
 
     def read() -> "UsageReport":
         fetched: list[tuple[str, str, int]] = []
