@@ -38,8 +38,7 @@ class UsageSettings(BaseModel):
     networks: tuple[NetworkOwner, ...] = ()
     """Whose networks are whose; a partner's token comes first."""
     country_db: Path | None = None
-    """A file with the countries of addresses: MMDB, CSV (first address, last address, country), or a list of a
-    regional registry; it is read again when it changes."""
+    """A file with the countries of addresses: MMDB, CSV, or the list of a regional registry."""
     country: CountryCode | None = None
     """Our own country: what goes elsewhere is counted as abroad."""
     hours: Path | None = None

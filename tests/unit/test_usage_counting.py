@@ -1,17 +1,26 @@
 """What the public side gave is counted once, to whom it was given, and nothing of it leads back to an address."""
 
+import asyncio
+import gzip
+import io
 import random
+import tarfile
 from datetime import UTC, datetime
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from syncd.catalogue import UsageCounts
+from syncd.catalogue import BackgroundReader, Catalogue, UsageCounts
 from syncd.config.api_access import Token
 from syncd.config.load import Config
 from syncd.config.usage import NetworkOwner, UsageSettings
+from syncd.daemon.backup import back_up
+from syncd.daemon.maintenance import Maintenance
 from syncd.face import Served
+from syncd.stores.filesystem.store import FilesystemStore
 from syncd.usage import Period, UsageRecorder, read_report
 from syncd.usage.agents import agent_of
 from syncd.usage.day_key import FILE, day_key
@@ -393,3 +402,38 @@ def test_only_the_mirrors_that_one_may_see_are_reported(node):
     assert [row.figures.requests for row in report.rows] == [1]
     assert report.total.clients == "<5"
     assert {one.mirror for one in report.saved} == {"scenes"}
+
+
+def test_a_key_of_another_day_ends_also_where_no_public_side_runs(tmp_path):
+    day_key(tmp_path, "2026-11-30")
+    session: Any = SimpleNamespace(config=Config.model_construct(state=tmp_path))
+    forgetting = SimpleNamespace(
+        forget_events=lambda _: None, forget_passes=lambda *_: None, forget_audit=lambda _: None
+    )  # fmt: skip
+    registry: Any = SimpleNamespace(catalogue=SimpleNamespace(pass_history=forgetting), now=lambda: NOON)
+    unused: Any = None
+    maintenance = Maintenance(registry, lambda: session, unused)
+    maintenance.forget()
+    assert (tmp_path / FILE).exists()  # it is of today
+    registry.now = lambda: NOON + DAY
+    maintenance.forget()
+    assert not (tmp_path / FILE).exists()
+
+
+async def test_a_backup_of_the_catalogue_has_neither_the_key_nor_the_marks(tmp_path):
+    node = Node(tmp_path / "state")
+    await asyncio.to_thread(Catalogue(node.state).close)
+    node.serve()
+    await asyncio.to_thread(node.recorder.flush)
+    key = (node.state / FILE).read_text().split()[1]
+    store, reader = FilesystemStore(tmp_path / "store"), BackgroundReader(node.state)
+    await store.identify(None)
+    try:
+        backup, _ = await back_up(store, reader, tmp_path)
+    finally:
+        await asyncio.to_thread(reader.close)
+    packed = await asyncio.to_thread((tmp_path / "store" / backup.place).read_bytes)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert archive.getnames() == ["catalogue.sqlite"]
+    content = gzip.decompress(packed)
+    assert not [one for one in (key.encode(), bytes.fromhex(key)) if one in content]
