@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made-from-lock
+RUNS := .venv/.made-to-run
 WHICH = $(if $(T),$(T),-n 3 --dist loadgroup)
 HASHED = .cache/lock/bin/uv --quiet --cache-dir .cache/lock/cache pip compile --generate-hashes --no-header --no-annotate \
 	--python .cache/lock/bin/python
@@ -10,6 +11,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Modules are compiled once, whatever the shell says: the tests start the program hundreds of times.
 export PYTHONDONTWRITEBYTECODE :=
+
+# Makes .venv from the lock $(1), or completes it; $(2) are options of pip.
+define make-venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "syncd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+@$(PYTHON) -c 'import ensurepip' || { echo 'python has no venv module: on Debian, apt-get install python3-venv' >&2; exit 1; }
+@echo 'making .venv (once, and after the lock changes)'
+@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+@$(PIP) install $(2) --require-hashes --requirement $(1)
+@$(PIP) install --no-deps --no-build-isolation --editable .
+@touch $@
+endef
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test coverage check lint types layers hooks docs site wheel-test aiohttp-contract mutants mutants-short campaign lock images clean
@@ -36,15 +48,13 @@ help:
 
 # The environment is made again whenever the lock or the project file is younger than it.
 $(MADE): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "syncd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
-	@$(PYTHON) -c 'import ensurepip' || { echo 'python has no venv module: on Debian, apt-get install python3-venv' >&2; exit 1; }
-	@echo 'making .venv (once, and after the lock changes)'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
+	$(call make-venv,requirements.lock)
 
-demo: $(MADE)
+# The demo needs what an installation needs, a part of that. Modules are compiled when they are imported: few are.
+$(RUNS): requirements-runtime.lock pyproject.toml
+	$(call make-venv,requirements-runtime.lock,--no-compile)
+
+demo: $(if $(wildcard $(MADE)),$(MADE),$(RUNS))
 	@ONCE='$(ONCE)' $(BIN)/python deploy/demo
 
 # With COVERAGE=1 the branch coverage is printed too, and the ten modules that have least of it. Of the whole suite, up to
@@ -136,7 +146,7 @@ images: $(MADE)
 
 # What a fresh resolution gives, pinned, with the hashes of all files of each version: `pip install --require-hashes`
 # takes no other, on any platform. syncd itself and pip are no part of it. requirements-runtime.lock is the part of it
-# that an installation needs, and hatchling, which builds the wheel.
+# that an installation needs, with what builds the wheel and, for `make demo`, installs a checkout.
 lock:
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
@@ -145,9 +155,9 @@ lock:
 	.cache/lock/bin/python -m pip freeze --exclude syncd > .cache/lock/versions
 	.cache/lock/bin/python -m pip --quiet install uv
 	$(HASHED) --no-deps .cache/lock/versions --output-file .cache/lock/all
-	echo hatchling | $(HASHED) pyproject.toml - --extra all --constraint .cache/lock/versions --output-file .cache/lock/runtime
+	printf 'hatchling\neditables\n' | $(HASHED) pyproject.toml - --extra all --constraint .cache/lock/versions --output-file .cache/lock/runtime
 	{ echo '# Written by `make lock`: all that `make` installs, syncd itself apart.'; cat .cache/lock/all; } > requirements.lock
-	{ echo '# Written by `make lock`: what an installation of syncd needs, and hatchling, which builds it.'; \
+	{ echo '# Written by `make lock`: what an installation of syncd needs, and what builds it.'; \
 	  cat .cache/lock/runtime; } > requirements-runtime.lock
 	rm -rf .cache/lock
 

@@ -14,6 +14,7 @@ from manifests.messages import count, message
 from manifests.model.mirror import ManifestError, load_mirror
 from syncd.catalogue import UsageCell
 from syncd.control import InstrumentHours
+from syncd.control.node_copies import CopyView
 from syncd.control.views import (
     STATES,
     AboutView,
@@ -37,7 +38,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
-from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView
+from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView, message_view
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
@@ -406,6 +407,24 @@ class FakeControl:
                 current=False,
             ),
         ]
+
+    async def copies(self, name):
+        view = self.mirror(name)
+        if not view.snapshot:
+            return []
+        error = message("publishes no head of this mirror")
+        return [
+            CopyView(node="cn-here", role="here", snapshot=view.snapshot, is_same=True, upstream_checked=view.succeeded),
+            CopyView(
+                node="de-near", role="peer", url="https://de.example.org/mirrors/idle/", snapshot=view.snapshot,
+                is_same=True, upstream_checked=self.now - 7200, answered=self.now - 60, via=("cn-here",), is_proved=True,
+            ),
+            CopyView(
+                node="us-far", role="peer", url="https://us.example.org/mirrors/idle/", snapshot=digest(1),
+                upstream_checked=self.now - 3 * DAY, answered=self.now - 2 * DAY, via=("cn-here", "de-near"),
+                error=str(error), message=message_view(error),
+            ),
+        ]  # fmt: skip
 
     async def diff(self, name, before, after, *, limit=1000):
         ids = [one.id for one in await self.snapshots(name)]

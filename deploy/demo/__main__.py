@@ -1,4 +1,4 @@
-"""Shows syncd at work on this machine: a first copy, a second look, a change upstream, then the daemon with its page.
+"""Shows syncd at work on this machine: a first copy, a change upstream, the daemon with its page, three nodes.
 
 It runs the real command line against real HTTP servers on loopback, and leaves everything under `./demo` to look at.
 With ONCE=1 in the environment it ends by itself, else with Ctrl-C.
@@ -12,11 +12,13 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import archive
 import live
+import nodes
 import serve
 
 RATE = 40e6  # bytes a second: a good link to a far archive
@@ -105,7 +107,7 @@ def verdicts(identity: str) -> str:
 
 def start_afresh() -> Path:
     """Drop what an earlier demo left, and build the archive; returns its folder."""
-    for part in (UPSTREAM, STORE, STATE, MANIFESTS):
+    for part in (UPSTREAM, STORE, STATE, MANIFESTS, HOME / "node-two", HOME / "node-three"):
         shutil.rmtree(part, ignore_errors=True)
     archive.build(UPSTREAM / "scenes")
     return UPSTREAM / "scenes"
@@ -145,24 +147,68 @@ async def tell() -> None:
 
 
 async def keep_current(origin: str) -> None:
-    """Run the daemon with its page until Ctrl-C, or until every mirror had a pass."""
+    """Run the daemon with its page until Ctrl-C, or until every mirror had a pass and three nodes agreed."""
     MANIFESTS.mkdir()
-    scheduled = MANIFEST.read_text().replace("\nguard:", "\nschedule: {every: 30s}\n\nguard:")
+    once = live.hurried()
+    every = "5s" if once else "30s"
+    scheduled = MANIFEST.read_text().replace("\nguard:", f"\nschedule: {{every: {every}}}\n\nguard:")
     (MANIFESTS / MANIFEST.name).write_text(scheduled)
-    address, once = live.listen(), live.hurried()
+    one = nodes.Node("demo-one", HOME, page=live.listen())
+    others = [nodes.Node("demo-two", HOME / "node-two"), nodes.Node("demo-three", HOME / "node-three")]
+    await nodes.make_keys([one, *others])
     async with live.publishing(UPSTREAM, MANIFESTS, hurry=once) as origins:
         say(f"$ {live.shown(HOME)}")
-        async with live.daemon(HOME, address, [origin, *origins]) as token:
+        allowed = [origin, *origins, *(f"http://{node.face}" for node in others)]
+        async with live.daemon(HOME, one.page, allowed, more=one.serving() + nodes.watching(others)) as one.token:
             if not once:
-                say(f"The status page: {BOLD}http://{address}/{PLAIN}")
-                say(f"To sync, pause or approve there, log in with the token {token}")
-                say(f"The archives change every few seconds; {HOME / 'daemon.log'} has the details. Ctrl-C ends it.")
-                await live.change(UPSTREAM)
-            mirrors = await live.first_passes(address, 1 + len(live.PUBLISHERS))
-            say(f"$ curl http://{address}/api/v1/mirrors")
-            for one in mirrors:
-                say(f"  {one['name']}: {one['health']}, {one['files']} files, {one['failed']} failed to download")
-    say("\nThe daemon has stopped and the archives are closed again.")
+                say(f"The status page: {BOLD}http://{one.page}/{PLAIN}")
+                say(f"To sync, pause or approve there, log in with the token {one.token}")
+            mirrors = await live.first_passes(one.page, 1 + len(live.PUBLISHERS))
+            say(f"$ curl http://{one.page}/api/v1/mirrors")
+            for mirror in mirrors:
+                counted = f"{mirror['files']} files, {mirror['failed']} failed to download"
+                say(f"  {mirror['name']}: {mirror['health']}, {counted}")
+                for failure in (await live.failures(one.page, mirror["name"])) if mirror["failed"] else ():
+                    say(f"    {failure['reason']}")
+            await share(one, others, once=once)
+    say("\nThe daemons have stopped and the archives are closed again.")
+
+
+async def share(one: nodes.Node, others: list[nodes.Node], *, once: bool) -> None:
+    """Let two nodes mirror the first one, and cut one of them off for a while."""
+    chapter("5. The daemon is a node: two others mirror it, and trust its key.")
+    say(f"{others[0].home}/manifests.d/{nodes.MIRROR}.yaml says how; their daemons run as the first one does")
+    async with serve.relayed(one.face) as way, nodes.following(one, others, way):
+        show(one, await nodes.until(one, nodes.agree))
+
+        chapter("6. One of them is cut off, and the archive grows.")
+        way.cut()
+        live.more_buoys(UPSTREAM / nodes.MIRROR, 1)
+        before = one.snapshot
+        await nodes.sync(one)
+        await nodes.until(one, lambda copies: copies[0]["snapshot"] != before)
+        await nodes.sync(others[0])
+        show(one, await nodes.until(one, lambda copies: nodes.agree(copies, 2)))
+
+        chapter("7. It is reached again.")
+        way.mend()
+        await nodes.sync(others[1])
+        show(one, await nodes.until(one, nodes.agree))
+        assert len({node.snapshot for node in (one, *others)}) == 1
+        say("All three have one snapshot id: their copies are equal, byte for byte.")
+        if not once:
+            say(f"\nThe archives change every few seconds; {HOME / 'daemon.log'} has the details. Ctrl-C ends it.")
+            await live.change(UPSTREAM)
+
+
+def show(one: nodes.Node, copies: list[dict]) -> None:
+    """Show whose copy is how fresh, as the page does."""
+    say(f"$ curl http://{one.page}/api/v1/mirrors/{nodes.MIRROR}/copies")
+    for copy in copies:
+        when = time.strftime("%H:%M:%S", time.gmtime(copy["upstream_checked"]))
+        state = "this node" if copy["role"] == "here" else "the same" if copy["is_same"] else "another snapshot"
+        say(f"  {copy['node']:10}  {copy['snapshot'][:12]}  {state:16}  original surveyed at {when}Z")
+    say(f"The page shows the same: http://{one.page}/mirrors/{nodes.MIRROR}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from syncd.api import make_token
 KB, MB = 1_000, 1_000_000
 PORT = 8750
 PAUSE = 8.0  # seconds between two changes upstream
-PATIENCE = 120.0  # seconds in which every first pass must be over
+PATIENCE = 180.0  # seconds in which every first pass must be over
 
 CONFIGURATION = """\
 # What the daemon works with; every key: deploy/syncd.yaml
@@ -45,7 +45,8 @@ mirror: {name}
 title: {title}
 source: {{url: "{origin}/{name}/", {reader}}}
 schedule: {{every: {every}}}
-about: {{licence: CC0-1.0, access: open, contact: demo@example.org}}
+about: {{licence: CC0-1.0, access: open, redistribution: allowed, contact: demo@example.org}}
+publish: {{access: open}}
 """
 
 
@@ -85,7 +86,8 @@ def _buoys(root: Path) -> None:
     _publish(root)
 
 
-def _more_buoys(root: Path, turn: int) -> None:
+def more_buoys(root: Path, turn: int) -> None:
+    """Add a folder of observations."""
     for n in range(24):
         _write(root / f"2026/{11 + turn % 80:02}/{n:02}.csv", 4 * KB + n * 97, f"buoy {turn} {n}")
     _publish(root)
@@ -135,7 +137,7 @@ INDEX = 'reader: autoindex, checksums: ["SHA256SUMS"]'  # says sizes
 
 PUBLISHERS = (
     Publisher("atlas", "Geological atlas, scanned plates", "20s", 20 * MB, LIST, _atlas, _less_atlas),
-    Publisher("buoys", "Hourly buoy observations", "15s", 4 * MB, LIST, _buoys, _more_buoys),
+    Publisher("buoys", "Hourly buoy observations", "15s", 4 * MB, LIST, _buoys, more_buoys),
     Publisher("forecasts", "Ocean model forecasts", "20s", 5 * MB, INDEX, _forecasts, _next_forecast),
     Publisher("stations", "Tide gauge stations", "30s", 10 * MB, LIST, _stations, _nothing),
 )
@@ -149,6 +151,13 @@ def listen() -> str:
             tried.bind(("127.0.0.1", port))
             return f"127.0.0.1:{tried.getsockname()[1]}"
     sys.exit("no port is free on 127.0.0.1")
+
+
+def free_address() -> str:
+    """Return an address of loopback whose port is free."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{tried.getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -177,24 +186,39 @@ async def change(upstream: Path) -> None:
 
 
 @asynccontextmanager
-async def daemon(home: Path, address: str, origins: list[str]) -> AsyncIterator[str]:
-    """Run `syncd run` over the block; yields the token of its operator."""
+async def daemon(
+    home: Path, address: str, origins: list[str], *, more: str = "", wait: bool = True
+) -> AsyncIterator[str]:
+    """Run `syncd run` over the block; yields the token of its operator. `more` ends its configuration."""
     token, hashed = make_token()
     configuration = home / "syncd.yaml"
-    configuration.write_text(CONFIGURATION.format(listen=address, origins=json.dumps(origins), hashed=hashed))
+    configuration.write_text(CONFIGURATION.format(listen=address, origins=json.dumps(origins), hashed=hashed) + more)
     program = Path(sys.executable).with_name("syncd")
     with (home / "daemon.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(program, "run", "--config", configuration, stderr=log)
     try:
-        while not await ask(address, "/api/v1/daemon"):
-            if process.returncode is not None:
+        if wait:
+            ends = asyncio.create_task(process.wait())
+            answers = asyncio.create_task(answering(address))
+            await asyncio.wait({ends, answers}, return_when=asyncio.FIRST_COMPLETED)
+            answers.cancel()
+            if ends.done():
                 sys.exit(f"{shown(home)}: ended with exit code {process.returncode}: see {home / 'daemon.log'}")
-            await asyncio.sleep(0.1)
+            ends.cancel()
         yield token
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
+
+
+async def answering(address: str) -> None:
+    """Wait until the daemon at an address answers."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if await ask(address, "/api/v1/daemon"):
+                return
+            await asyncio.sleep(0.1)
 
 
 async def ask(address: str, path: str) -> dict:
@@ -218,6 +242,11 @@ async def first_passes(address: str, count: int) -> list[dict]:
             if len(mirrors) >= count and all(one["last"] and one["last"]["ended"] for one in mirrors):
                 return mirrors
             await asyncio.sleep(0.2)
+
+
+async def failures(address: str, mirror: str) -> list[dict]:
+    """Return the files of a mirror that failed to download."""
+    return (await ask(address, f"/api/v1/mirrors/{mirror}/failures")).get("failures", [])
 
 
 def hurried() -> bool:

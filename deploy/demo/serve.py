@@ -30,6 +30,59 @@ class Link:
         await asyncio.sleep(self._free_at - now)
 
 
+class Relay:
+    """A way to a server that can be cut: a port that hands bytes on in both directions."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is that of the server."""
+        self._host, _, self._port = address.partition(":")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.origin = ""
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """Close all connections, and take no more, until it is mended."""
+        self.is_cut = True
+        for task in self._tasks:
+            task.cancel()
+
+    def mend(self) -> None:
+        """Hand bytes on again."""
+        self.is_cut = False
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            writer.transport.abort()
+            return
+        self._tasks.add(task := asyncio.current_task())
+        onward = None
+        with suppress(OSError, asyncio.CancelledError):
+            back, onward = await asyncio.open_connection(self._host, self._port)
+            await asyncio.gather(self._copy(reader, onward), self._copy(back, writer))
+        self._tasks.discard(task)
+        for one in filter(None, (writer, onward)):
+            one.transport.abort()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+
+
+@asynccontextmanager
+async def relayed(address: str) -> AsyncIterator[Relay]:
+    """Open a relay to a server on an ephemeral port of loopback."""
+    relay = Relay(address)
+    server = await asyncio.start_server(relay._carry, "127.0.0.1", 0)  # noqa: SLF001  of this module
+    relay.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield relay
+    finally:
+        relay.cut()
+        server.close()
+
+
 @asynccontextmanager
 async def serving(root: Path, rate: float) -> AsyncIterator[str]:
     """Serve the files below `root` on an ephemeral port of loopback; yields the archive's origin."""

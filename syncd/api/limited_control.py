@@ -21,6 +21,7 @@ from syncd.api.errors import HttpError
 from syncd.control import (
     CheckView,
     Control,
+    CopyView,
     DaemonView,
     ManifestView,
     MirrorView,
@@ -144,6 +145,15 @@ class LimitedControl:
         seen = {one.name: one for one in self.mirrors()}
         found = await _filtered(self._control.passes, lambda one: one.mirror in seen, before, limit)
         return [self._shown_pass(seen[one.mirror], one) for one in found]
+
+    async def copies(self, name: str) -> list[CopyView]:
+        """Return the copies of a mirror; where other nodes are, and why one is not reached, is for staff."""
+        self._check(name, "metadata")
+        found = await self._control.copies(name)
+        if self._is_staff_of(name):
+            return found
+        hidden = {"url": "", "error": "", "message": None}
+        return [one if one.role == "here" else msgspec.structs.replace(one, **hidden) for one in found]
 
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
         """Return the entries about the mirrors that the token is good for."""

@@ -120,6 +120,11 @@ ROUTES: tuple[Route, ...] = (
         handler=r.ask(Control.snapshots), response=a.Snapshots,
     ),
     Route(
+        method="GET", path=f"{MIRROR}/copies", name="listCopies",
+        summary="Its copies at this node and at others, and how fresh each is.",
+        handler=r.ask(Control.copies), response=a.NodeCopies,
+    ),
+    Route(
         method="GET", path=f"{MIRROR}/diff", name="diffSnapshots",
         summary="Which files differ between two kept snapshots.",
         handler=r.ask(Control.diff), query=a.DiffQuery, response=DiffView,

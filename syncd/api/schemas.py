@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from syncd.control import (
+    CopyView,
     EntryView,
     Health,
     ManifestView,
@@ -90,6 +91,12 @@ class Snapshots(Response, frozen=True, kw_only=True):
     """The kept snapshots, the current one first."""
 
     snapshots: tuple[SnapshotView, ...]
+
+
+class NodeCopies(Response, frozen=True, kw_only=True):
+    """The copies of one mirror: here, at the node that it follows, at the peers that syncd.yaml names."""
+
+    copies: tuple[CopyView, ...]
 
 
 class Quarantine(Response, frozen=True, kw_only=True):

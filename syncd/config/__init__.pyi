@@ -12,6 +12,7 @@ from .network import (
     network_plan as network_plan,
     plan_via as plan_via,
 )
+from .peers import PeerSettings as PeerSettings
 from .secrets import expiry_of as expiry_of, read_secret as read_secret
 from .serve import (
     FaceTlsSettings as FaceTlsSettings,

@@ -24,6 +24,7 @@ from syncd.config.credentials import CredentialSettings, read_origin
 from syncd.config.field_types import Listen
 from syncd.config.locations import STATE, STORE, endpoint_url, state_folder, store_location, store_url
 from syncd.config.network import NetworkSettings
+from syncd.config.peers import PeerSettings
 from syncd.config.secrets import read_credential
 from syncd.config.serve import ServeSettings
 from syncd.config.settings import (
@@ -120,6 +121,8 @@ class Config(BaseModel):
     """The public side: published mirrors for everybody; absent: there is none."""
     usage: UsageSettings = UsageSettings()
     """How the public side counts what it gives; neither an address nor a user agent is kept."""
+    peers: tuple[PeerSettings, ...] = ()
+    """Other nodes whose copies of our published mirrors are watched: the page shows how fresh they are."""
     tokens: Annotated[tuple[Token, ...], AfterValidator(validate_unique_names)] = ()
     """Who may read and who may make changes."""
     allow_private: frozenset[Annotated[str, BeforeValidator(read_origin)]] = frozenset()

@@ -1,4 +1,5 @@
 from .actor import Actor as Actor, Door as Door, actor_of as actor_of
+from .node_copies import CopyRole as CopyRole, CopyView as CopyView
 from .port import Control as Control
 from .usage_views import (
     FEW as FEW,

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from manifests.access import Level
+from syncd.control.node_copies import CopyView
 from syncd.control.usage_views import UsageBy, UsageReport
 from syncd.control.views import (
     CheckView,
@@ -111,6 +112,10 @@ class Control(Protocol):
 
     async def snapshots(self, name: str) -> list[SnapshotView]:
         """Return the kept snapshots, the current one first."""
+        ...
+
+    async def copies(self, name: str) -> list[CopyView]:
+        """Return the copies of a mirror that are known of: here, at the node that it follows, at the peers."""
         ...
 
     async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:

@@ -19,8 +19,8 @@ none is in force. retired: the manifest was deleted, the copy is kept."""
 
 Health = Literal["good", "degraded", "stale", "unknown"]
 """good: within its freshness target, and no problems. degraded: fresh, with failed or damaged files, losses held for
-approval, or a listing of which only a part could be read. stale: older than its freshness target. unknown: no complete
-pass yet."""
+approval, or a listing of which only a part could be read; or a first copy that lacks files which failed. stale: older
+than its freshness target. unknown: no complete pass yet."""
 
 Phase = Literal["survey", "transfer", "published"]
 

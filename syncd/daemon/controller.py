@@ -8,6 +8,7 @@ from manifests.messages import message
 from manifests.model import ManifestError, Mirror
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control import (
+    CopyView,
     DiffView,
     EntryView,
     ParkedView,
@@ -20,6 +21,7 @@ from syncd.control import (
 )
 from syncd.core import AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
 from syncd.daemon import queries
+from syncd.daemon.copies import copies
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.reasons import because
@@ -98,6 +100,15 @@ class Controller(LiveViews, OperatorActions):
         """Return the kept snapshots, the current one first."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.snapshots(c, row))
+
+    async def copies(self, name: str) -> list[CopyView]:
+        """Return the copies of a mirror that are known of."""
+        mirror_state, config = self._standing(name), self._session().config
+        row, declared = mirror_state.row, mirror_state.declared
+        if row is None:
+            return []
+        mirror = declared.mirror if declared is not None else None
+        return await self._reader.run(lambda c: copies(c.settings, config, row, mirror))
 
     async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
         """Compare two kept snapshots."""

@@ -36,6 +36,7 @@ from syncd.daemon.listings import Listings
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.pass_scheduler import PassScheduler
+from syncd.daemon.peer_watch import PeerWatch
 from syncd.daemon.reloader import Reloader
 from syncd.daemon.scrubber import Scrubber
 from syncd.daemon.store_watch import StoreWatch
@@ -111,6 +112,7 @@ class Daemon:
         self.maintenance = Maintenance(registry, current, background)
         self.head_renewal = HeadRenewal(registry, current, self.scheduler)
         self.listings = Listings(registry, current)
+        self.peer_watch = PeerWatch(registry, current)
         self.status = DaemonStatus(deps.now())
         self.control = Controller(
             registry,
@@ -201,6 +203,7 @@ class Daemon:
                 group.create_task(self.maintenance.run(), name="upkeep"),
                 group.create_task(self.head_renewal.run(), name="heads"),
                 group.create_task(self.listings.run(), name="listings"),
+                group.create_task(self.peer_watch.run(), name="peers"),
             ]
             if self.status.state == "starting":
                 self._started(killed)

@@ -44,7 +44,8 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
 def health_of(mirror_state: MirrorState, now: float) -> Health:
     """Return the health of the stored copy."""
     if mirror_state.succeeded is None:
-        return "unknown"
+        has_copy = mirror_state.row is not None and bool(mirror_state.row.snapshot)
+        return "degraded" if has_copy and mirror_state.failed else "unknown"
     if mirror_state.within is not None and now - mirror_state.succeeded > mirror_state.within:
         return "stale"
     bad = (

@@ -1,5 +1,11 @@
 from .manifests import read_manifest as read_manifest
 from .opening import open_session as open_session
+from .peer_heads import (
+    PeerCopy as PeerCopy,
+    ask_peer as ask_peer,
+    peer_copies as peer_copies,
+    save_peer_copies as save_peer_copies,
+)
 from .plugin_names import names as names
 from .plugins import has_store as has_store, open_store as open_store
 from .published import (

@@ -102,6 +102,16 @@ class Session(msgspec.Struct, frozen=True):
             network=self._network(mirror, number),
         )
 
+    def peer_upstream(self, url: str) -> Upstream:
+        """Return the values that open a mirror at another node, to ask for its head. Blocks. Raises ConfigError."""
+        return Upstream(
+            url=url,
+            where="peers.url",
+            allow_private=self.config.allow_private,
+            user_agent=self.user_agent,
+            network=self._network(),
+        )
+
     def _network(self, mirror: Mirror | None = None, number: int = 0) -> NetworkPlan | None:
         """Return how a source is reached, or the servers of tokens; None if directly. Blocks. Raises ConfigError."""
         config, environ = self.config, self.environ

@@ -40,6 +40,7 @@ async def show_mirror(context: ApiContext, call: Call) -> web.Response:
         quarantine=await control.quarantine(name, limit=FEW) if mirror.quarantined else [],
         passes=passes, older=passes[-1].id if len(passes) == FEW else None,
         snapshots=await control.snapshots(name) if mirror.snapshot else [],
+        copies=await control.copies(name),
         peak=max([one.rate for one in control.series(name)] + ([progress.rate] if progress is not None else [0.0])),
         **banners(context),
     )  # fmt: skip

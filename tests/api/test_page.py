@@ -251,6 +251,12 @@ async def test_a_running_pass_shows_its_transfers_as_bars(api):
     assert all(bar.attributes["aria-label"] for bar in live.css("progress"))
 
 
+async def test_a_mirrors_page_shows_whose_copy_is_how_fresh(api):
+    shown = words(await page(api, "/mirrors/idle"))
+    for text in ("cn-here", "de-near", "us-far", "same as here", "differs from here", "no trusted key: not proved"):
+        assert text in shown
+
+
 async def test_who_only_looks_sees_no_button_and_how_to_get_one(api, control):
     tree = await page(api, "/mirrors/idle")
     assert tree.css("#acts form") == []

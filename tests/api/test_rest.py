@@ -81,7 +81,7 @@ async def test_what_happened_in_a_pass(api):
 
 @pytest.mark.parametrize(
     "path",
-    ["manifests", "origins", "scrubs", "store", "daemon", "series", "mirrors/idle/series", "mirrors/idle/snapshots",
+    ["manifests", "origins", "scrubs", "store", "daemon", "series", "mirrors/idle/series", "mirrors/idle/snapshots", "mirrors/idle/copies",
      "mirrors/failing/quarantine", "mirrors/failing/failures", "mirrors/idle/parked"],
 )  # fmt: skip
 async def test_every_view_is_there(api, path):

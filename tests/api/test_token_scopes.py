@@ -86,7 +86,7 @@ async def test_no_public_answer_names_a_private_mirror(accept):
 
 
 async def test_a_private_mirror_answers_as_an_unknown_one_at_every_route():
-    places = ("", "/series", "/passes", "/passes/7/events", "/entries", "/entry?path=a", "/snapshots", "/quarantine",
+    places = ("", "/series", "/passes", "/passes/7/events", "/entries", "/entry?path=a", "/snapshots", "/copies", "/quarantine",
               "/diff?before=0000&after=0000", "/parked", "/failures")  # fmt: skip
     async with public() as api:
         for root in ("/api/v1/mirrors/", "/mirrors/"):
@@ -97,6 +97,13 @@ async def test_a_private_mirror_answers_as_an_unknown_one_at_every_route():
                         told.append((response.status, (await response.text()).replace(name, "NAME")))
                 assert told[0] == told[1], place
                 assert told[0][0] == 404, place
+
+
+async def test_of_copies_at_other_nodes_strangers_see_how_fresh_they_are_and_not_where_or_why():
+    async with public() as api, api.get("/api/v1/mirrors/running/copies") as response:
+        here, near, far = (await response.json())["copies"]
+    assert (here["role"], near["is_same"], far["is_same"]) == ("here", True, False)
+    assert [one[key] for one in (near, far) for key in ("url", "error", "message")] == ["", "", None] * 2
 
 
 async def test_of_a_restricted_mirror_strangers_see_the_description_and_no_file():

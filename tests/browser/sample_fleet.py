@@ -174,6 +174,9 @@ class SampleFleet(FakeControl):
             for n in range(3)
         ]  # fmt: skip
 
+    async def copies(self, name):
+        return []
+
     async def parked(self, name, *, after="", limit=1000):
         count = min(limit, self.mirror(name).parked)
         return [ParkedView(path=f"bacteria.{1_200 + n}.genomic.gbff.gz", bytes=31 * MB) for n in range(count)]

@@ -168,3 +168,17 @@ def test_hooks_run_what_is_in_the_environment_and_ask_no_network():
 def test_hooks_run_every_quick_check():
     entries = " ".join(hook["entry"] for hook in HOOKS["repos"][0]["hooks"])
     assert all(tool in entries for tool in ("ruff check", "ruff format", "tests.lint", "mypy", "lint-imports"))
+
+
+def test_a_demo_installs_what_syncd_needs_and_an_environment_that_has_more_is_kept(tmp_path):
+    root = tmp_path
+    for name in ("Makefile", "requirements.lock", "requirements-runtime.lock", "pyproject.toml"):
+        (root / name).write_bytes((ROOT / name).read_bytes())
+    command = ["make", "--dry-run", "--directory", str(root), "demo"]
+    fresh = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--requirement requirements-runtime.lock" in fresh
+    assert "--requirement requirements.lock" not in fresh
+    (root / ".venv").mkdir()
+    (root / ".venv/.made-from-lock").touch()
+    whole = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--requirement" not in whole
