@@ -50,13 +50,23 @@ class Entry(msgspec.Struct, frozen=True):
     xxh3: str = msgspec.field(name="xxh3-128")
 
 
+class FirstOrigin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a file came from before any node copied it: the fields of the Origin of the node that did so first."""
+
+    url: str
+    verdict: Verdict
+    proved: float
+    by: str = ""
+
+
 class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     """The provenance of an Entry: upstream's claims at the time of download, and how it was verified.
 
     `size`, `modified`, `version` and `digests` are the Stat's own claims, so that the next inventory can be compared
     with them. `verdict` is `verified` (a published digest matched; `by` says whose) or `attested` (upstream published
     none). `proved` is the time of verification, in seconds since the epoch, UTC. `answer_version` and `answer_modified`
-    are those of the answer that brought the bytes, where they differ from the listing's.
+    are those of the answer that brought the bytes, where they differ from the listing's. `first` is set if it came from
+    another node: where that had it from, or the first of the nodes between.
     """
 
     path: str
@@ -70,6 +80,7 @@ class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     answer_version: str | None = None
     answer_modified: float | None = None
+    first: FirstOrigin | None = None
 
 
 def is_cut(path: str) -> bool:

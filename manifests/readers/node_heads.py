@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder(enc_hook=plain).encode
 class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a request is for, and the facts known by then; it is the state of the request."""
 
-    kind: Literal["signature", "keys", "head", "pointer", "diff", "snapshot", "shard"]
+    kind: Literal["signature", "keys", "head", "pointer", "diff", "snapshot", "shard", "provenance"]
     signature: str = ""
     trusted: TrustedKeys | None = None
     snapshot: str = ""
@@ -47,6 +47,7 @@ class Ask(msgspec.Struct, frozen=True, omit_defaults=True):
     before: str = ""
     again: bool = False
     shard: ShardRequest | None = None
+    rest: tuple[str, ...] = ()
 
 
 class HeadReading:

@@ -36,6 +36,14 @@ class NodeLayout(Protocol):
         """Return that of what a Snapshot changed since another one."""
         ...
 
+    def changed_provenance(self, snapshot: str, before: str) -> str:
+        """Return that of where the files of a difference came from first."""
+        ...
+
+    def provenance(self, snapshot: str, shard: str, lists: str) -> list[str]:
+        """Return those of where the files of a shard came from first; `lists` is how snapshot.json names them."""
+        ...
+
     def file(self, snapshot: str, prefix: str, path: str) -> str:
         """Return the absolute url of a file; `prefix` is its folder in the node's store."""
         ...
@@ -70,6 +78,14 @@ class FaceLayout:
     def difference(self, snapshot: str, before: str) -> str:
         """Return the path of a difference."""
         return f"snapshots/{snapshot}/diff/{before}"
+
+    def changed_provenance(self, snapshot: str, before: str) -> str:
+        """Return the path of the provenance of a difference."""
+        return f"snapshots/{snapshot}/diff/{before}/provenance"
+
+    def provenance(self, snapshot: str, shard: str, lists: str) -> list[str]:  # noqa: ARG002  a face joins them
+        """Return the path of the provenance of a shard."""
+        return [f"snapshots/{snapshot}/provenance/{shard}"]
 
     def file(self, snapshot: str, prefix: str, path: str) -> str:  # noqa: ARG002  its urls hide the prefix
         """Return the url of a file of that Snapshot, which never names other bytes."""
@@ -110,6 +126,14 @@ class StoreLayout:
     def difference(self, snapshot: str, before: str) -> str:
         """Raise: a store has no differences."""
         raise NotImplementedError
+
+    def changed_provenance(self, snapshot: str, before: str) -> str:
+        """Raise: a store has no differences."""
+        raise NotImplementedError
+
+    def provenance(self, snapshot: str, shard: str, lists: str) -> list[str]:  # noqa: ARG002  a store has its own lists
+        """Return the paths of the Origins of a shard, the newer ones last."""
+        return [f".syncd/shards/{self.mirror}/{name}.origins.jsonl.gz" for name in lists.split()]
 
     def file(self, snapshot: str, prefix: str, path: str) -> str:  # noqa: ARG002  a store shows the current one
         """Return the url of a file under its natural name."""

@@ -35,6 +35,7 @@ class ShardRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     sha256: str
     end: str = ""
+    origins: str = ""
 
 
 def checked_snapshot(text: bytes, *, id: str, sha256: str, mirror: str) -> Snapshot:  # noqa: A002  its name in the file
@@ -66,8 +67,9 @@ def shard_requests(snapshot: Snapshot) -> Iterator[ShardRequest]:
     """Yield what each shard must be."""
     shards = snapshot.content.shards
     ends = [*(shard.first for shard in shards[1:]), ""]
-    for shard, end in zip(shards, ends, strict=True):
-        yield ShardRequest(shard.first, shard.count, shard.bytes, shard.sha256, end)
+    origins = (*snapshot.origins, *[""] * len(shards))
+    for shard, end, names in zip(shards, ends, origins, strict=False):
+        yield ShardRequest(shard.first, shard.count, shard.bytes, shard.sha256, end, names)
 
 
 def checked_entries(document: Document, shard: ShardRequest) -> Iterator[Entry]:

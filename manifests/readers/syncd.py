@@ -9,7 +9,7 @@ Rules:
 4. A Snapshot has one id: shards that are cut elsewhere, not sorted, or not written canonically are refused.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from manifests.errors import InvalidValue
 from manifests.head import HeadError
 from manifests.messages import message
 from manifests.minisign import SignatureError
+from manifests.provenance import parse_provenance
 from manifests.readers.node_heads import Ask, HeadReading, state_of
 from manifests.readers.node_layout import FaceLayout, StoreLayout
 from manifests.readers.node_lists import checked_entries, checked_snapshot, shard_requests
@@ -29,12 +30,14 @@ from manifests.reading import (
     Document,
     DocumentError,
     DocumentRequest,
+    FirstFound,
     FollowMemory,
     Found,
     Gap,
     ListedEntry,
     ReaderKind,
     ReaderSource,
+    ReaderWarning,
     chosen,
     unpacked,
 )
@@ -87,6 +90,8 @@ class NodeReader(HeadReading):
                     yield from self._read_snapshot(document, ask)
                 case "shard":
                     yield from self._read_shard(document, ask)
+                case "provenance":
+                    yield from self._read_provenance(document, ask)
         except (HeadError, SignatureError, SnapshotError) as error:
             raise DocumentError(message("{url}: {cause}", url=document.url, cause=error)) from error
 
@@ -107,9 +112,13 @@ class NodeReader(HeadReading):
         if document.missing:
             raise Gap
         try:
+            is_new = False
             for path, entry in parse_diff(unpacked(document).lines(MAX_LINE, whole=True)):
+                is_new = is_new or entry is not None
                 yield ListedEntry(path, entry)
                 yield Deleted(path) if entry is None else self._stat(entry, ask)
+            if is_new:
+                yield from self._provenance([self._layout.changed_provenance(ask.snapshot, ask.before)])
         except (SnapshotError, DocumentError) as error:
             raise Gap(message("{url}: {cause}", url=document.url, cause=error)) from error
 
@@ -127,6 +136,21 @@ class NodeReader(HeadReading):
         assert ask.shard is not None
         for entry in checked_entries(unpacked(document), ask.shard):
             yield self._stat(entry, ask)
+        if not document.is_held:  # else its files are held, too, with their provenance
+            yield from self._provenance(self._layout.provenance(ask.snapshot, ask.shard.sha256, ask.shard.origins))
+
+    def _read_provenance(self, document: Document, ask: Ask) -> Iterator[Found]:
+        try:
+            for path, first in parse_provenance(unpacked(document).lines(MAX_LINE)):
+                yield FirstFound(path, first)
+        except (SnapshotError, DocumentError) as error:
+            yield ReaderWarning(message("{url}: not used: {cause}", url=document.url, cause=error))
+        yield from self._provenance(ask.rest)
+
+    def _provenance(self, urls: Sequence[str]) -> Iterator[DocumentRequest]:
+        """Request lists one after the other: what a later one says counts."""
+        if urls:
+            yield DocumentRequest(urls[0], state=state_of(Ask("provenance", rest=tuple(urls[1:]))), optional=True)
 
     def _stat(self, entry: Entry, ask: Ask) -> Stat:
         url = self._layout.file(ask.snapshot, ask.prefix, entry.path)

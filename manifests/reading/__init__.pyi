@@ -15,6 +15,7 @@ from .document import (
     Document as Document,
     DocumentError as DocumentError,
     DocumentRequest as DocumentRequest,
+    FirstFound as FirstFound,
     FollowMemory as FollowMemory,
     FollowsNode as FollowsNode,
     Found as Found,

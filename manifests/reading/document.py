@@ -14,7 +14,7 @@ import msgspec
 
 from manifests.head import FollowedHead
 from manifests.messages import message
-from manifests.snapshot import Entry
+from manifests.snapshot import Entry, FirstOrigin
 from manifests.stat import Promise, Stat
 
 MAX_DOCUMENT = 1 << 30  # bytes; a list of ten million files is about this long
@@ -104,10 +104,11 @@ class Document:
 
     `url` is the final url after redirects, `asked` is the request, `headers` have lower-case names. `stream` is a
     seekable binary file. `missing` is True if it does not exist and the request has `told`. `is_bounded` is False if
-    nothing in the response said where it ends: the server closed the connection, for whatever reason.
+    nothing in the response said where it ends: the server closed the connection, for whatever reason. `is_held` is True
+    if it was read from our own store.
     """
 
-    __slots__ = ("asked", "headers", "is_bounded", "missing", "stream", "url")
+    __slots__ = ("asked", "headers", "is_bounded", "is_held", "missing", "stream", "url")
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class Document:
         *,
         missing: bool = False,
         is_bounded: bool = True,
+        is_held: bool = False,
     ) -> None:
         self.asked = asked
         self.url = url
@@ -125,6 +127,7 @@ class Document:
         self.stream = stream
         self.missing = missing
         self.is_bounded = is_bounded
+        self.is_held = is_held
 
     def read(self, limit: int) -> bytes:
         """Return all bytes; raises DocumentError if there are more than `limit`."""
@@ -182,6 +185,13 @@ class HeadFound(msgspec.Struct, frozen=True):
     head: FollowedHead
 
 
+class FirstFound(msgspec.Struct, frozen=True):
+    """Where a file of another node came from first, as that node says."""
+
+    path: str
+    first: FirstOrigin
+
+
 class ListedEntry(msgspec.Struct, frozen=True):
     """A changed path in a difference of two Snapshots, which the survey proves; without an Entry it was deleted."""
 
@@ -199,6 +209,7 @@ Found = (
     | ReaderWarning
     | Selected
     | HeadFound
+    | FirstFound
     | ListedEntry
 )
 """What `Reader.read` may yield."""

@@ -17,6 +17,7 @@ from syncd.catalogue.database import Database
 from syncd.catalogue.deferred_files import DeferredFiles
 from syncd.catalogue.doubts import Doubts
 from syncd.catalogue.failed_files import FailedFiles
+from syncd.catalogue.first_origins import FirstOrigins
 from syncd.catalogue.held_index import HeldIndex
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
@@ -67,6 +68,7 @@ class Catalogue:
         self.restorations = Restorations(self.files, self.journal, self.holdings)
         self.staged = StagedFiles(self.files)
         self.approvals = Approvals(self.files)
+        self.firsts = FirstOrigins(self.files)
         self.tags = SnapshotTags(self.files)
         self.failures = FailedFiles(self.files)
         self.deferred = DeferredFiles(self.files)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from manifests.snapshot import Entry, Origin
+from manifests.snapshot import Entry, Origin, Verdict
 from syncd.catalogue.damage import reads_rows
+from syncd.catalogue.first_origins import first_origin
 from syncd.catalogue.parts import MirrorPart
 
 _digests = msgspec.json.Decoder(dict[str, str]).decode
@@ -48,7 +49,7 @@ class ChangedFiles(MirrorPart):
         marked = f"mirror=? AND path>=?{bounds}"
         sql = (
             "SELECT c.path, e.bytes, e.sha256, e.xxh3, e.url, e.verdict, e.proved, e.size, e.modified, e.version, "  # noqa: S608  literals
-            "e.digests, e.by, e.answer_version, e.answer_modified FROM ("
+            "e.digests, e.by, e.answer_version, e.answer_modified, e.first FROM ("
             f"SELECT path FROM changed WHERE {marked} UNION SELECT path FROM renewed WHERE {marked} ORDER BY 1 LIMIT ?"
             ") c LEFT JOIN entry e ON e.mirror=? AND e.path=c.path ORDER BY c.path"
         )
@@ -76,16 +77,22 @@ def _changed_file(
     sha256: bytes,
     xxh3: bytes,
     url: str,
-    verdict: str,
+    verdict: Verdict,
     proved: float,
     listed: int | None,
     modified: float | None,
     version: str | None,
     digests: str | None,
-    *more: str | float | None,
+    by: str,
+    answer_version: str | None,
+    answer_modified: float | None,
+    first: str | None,
 ) -> ChangedFile:
     if size is None:
         return ChangedFile(path, None, None)
     promised = _digests(digests) if digests else {}
-    origin = Origin(path, url, verdict, proved, listed, modified, version, promised, *more)  # type: ignore[arg-type]  # columns in the order of the fields
+    begin = first_origin(first) if first is not None else None
+    origin = Origin(
+        path, url, verdict, proved, listed, modified, version, promised, by, answer_version, answer_modified, begin
+    )
     return ChangedFile(path, Entry(path, size, sha256.hex(), xxh3.hex()), origin)

@@ -8,6 +8,7 @@ import msgspec
 from manifests.messages import plain
 from manifests.snapshot import Entry, Origin, Verdict
 from syncd.catalogue.damage import reads_rows
+from syncd.catalogue.first_origins import first_origin
 from syncd.catalogue.parts import MirrorPart
 from syncd.core import Known
 
@@ -106,12 +107,13 @@ class Holdings(MirrorPart):
         """Yield the Entries in `[first, last)` and their Origins, sorted by path."""
         columns = (
             "path, bytes, sha256, xxh3, url, verdict, proved, size, modified, version, digests, by, answer_version, "
-            "answer_modified"
+            "answer_modified, first"
         )
-        for path, size, sha256, xxh3, url, verdict, proved, listed, modified, version, digests, *more in self._entries(
-            columns, mirror, first, last
-        ):
+        rows = self._entries(columns, mirror, first, last)
+        for path, size, sha256, xxh3, url, verdict, proved, listed, modified, version, digests, *more in rows:
             promised = _digests(digests) if digests else {}
+            if more[-1] is not None:
+                more[-1] = first_origin(more[-1])
             yield (
                 Entry(path, size, sha256.hex(), xxh3.hex()),
                 Origin(path, url, verdict, proved, listed, modified, version, promised, *more),
@@ -119,8 +121,9 @@ class Holdings(MirrorPart):
 
     def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the Entries in `[first, last)` with the columns that people see, sorted by path."""
-        columns = "path, bytes, sha256, xxh3, verdict, by, url, proved, checked"
-        for path, size, sha256, xxh3, verdict, by, url, proved, checked in self._entries(columns, mirror, first, last):
+        columns = "path, bytes, sha256, xxh3, verdict, by, url, proved, checked, first"
+        rows = self._entries(columns, mirror, first, last)
+        for path, size, sha256, xxh3, verdict, by, url, proved, checked, begun in rows:
             yield {
                 "path": path,
                 "size": size,
@@ -131,6 +134,7 @@ class Holdings(MirrorPart):
                 "url": url,
                 "proved": proved,
                 "checked": checked,
+                "first": first_origin(begun) if begun is not None else None,
             }
 
     def _entries(self, columns: str, mirror: int, first: str, last: str | None) -> Iterator[tuple[Any, ...]]:
@@ -147,7 +151,7 @@ class Holdings(MirrorPart):
             records, paths = self._of(mirror), [(mirror, entry.path) for entry, _ in proved]
             self._count_verdicts(mirror, proved)
             records.add(
-                "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?)",
+                "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,NULL,?,?,?)",
                 ((mirror, *_entry_values(entry, origin)) for entry, origin in proved),
             )
             if changed:
@@ -186,8 +190,14 @@ class Holdings(MirrorPart):
         return int(row[0]), int(row[1])
 
     def verdicts(self, mirror: int) -> list[VerdictCount]:
-        """Return how many Entries have which verdict by whose checksums, the most first: a count that is kept."""
-        sql = "SELECT verdict, by, files, bytes FROM verdict WHERE mirror=? AND files>0 ORDER BY files DESC, by"
+        """Return how many Entries have which verdict by whose checksums, the most first: a count that is kept.
+
+        The heads of one node count together.
+        """
+        sql = (
+            "SELECT verdict, iif(by LIKE 'node:% (head %', substr(by, 1, instr(by, ' (head ') - 1), by) AS who, "
+            "sum(files), sum(bytes) FROM verdict WHERE mirror=? AND files>0 GROUP BY 1, 2 ORDER BY 3 DESC, 2"
+        )
         return [VerdictCount(*row) for row in self._of(mirror).rows(sql, (mirror,))]
 
     def changed(self, mirror: int) -> Iterator[str]:
@@ -375,4 +385,5 @@ def _entry_values(entry: Entry, origin: Origin) -> tuple[Any, ...]:
         origin.proved,
         origin.answer_version,
         origin.answer_modified,
+        _json(origin.first).decode() if origin.first is not None else None,
     )

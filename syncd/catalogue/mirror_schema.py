@@ -123,7 +123,14 @@ CREATE TRIGGER verdict_deleted AFTER DELETE ON entry BEGIN
 END;
 """
 
-MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3, MIRROR_VERSION_4)
+# Where files of another node came from first: `first` is what its lists said in the last survey.
+MIRROR_VERSION_5 = """
+ALTER TABLE entry ADD COLUMN first TEXT;
+CREATE TABLE first (mirror INTEGER NOT NULL, path TEXT NOT NULL, origin TEXT NOT NULL, PRIMARY KEY (mirror, path))
+  WITHOUT ROWID;
+"""
+
+MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3, MIRROR_VERSION_4, MIRROR_VERSION_5)
 
 MIRROR_TABLES = (
     "entry", "changed", "renewed", "removed", "version", "snapshot", "claim", "promise", "swap", "staged", "inflight",

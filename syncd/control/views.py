@@ -9,6 +9,7 @@ import msgspec
 
 from manifests.access import Level
 from manifests.messages import message
+from manifests.snapshot import FirstOrigin
 from syncd.core import LossKind, MessageView, PassView
 
 State = Literal["idle", "waiting", "running", "paused", "failing", "nothing_found", "offline", "rejected", "retired"]
@@ -185,6 +186,8 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     proved: float
     checked: float | None = None
+    first: FirstOrigin | None = None
+    """Where it came from before any node copied it, if it came from a node that said so."""
 
 
 class QuarantineView(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,6 +175,7 @@ def _followed_node(context: PassContext, row: MirrorRow) -> FollowedNode | None:
     if not isinstance(context.reader, FollowsNode):
         return None
     source = context.mirror.source.model_dump_json(by_alias=True)
+    context.catalogue.firsts.forget(row.id)
     return FollowedNode(context.store, context.catalogue, row, source, context.node, context.now)
 
 

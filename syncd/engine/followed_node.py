@@ -1,12 +1,12 @@
 """What a survey of another node needs beside its Reader: what was read before, and the shards that our store holds."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from manifests.head import FollowedHead
 from manifests.reading import FollowMemory, FollowsNode, Reader
-from manifests.snapshot import MAX_SHARD, Entry
+from manifests.snapshot import MAX_SHARD, Entry, FirstOrigin
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.core import Damaged, Denied, NotFound, Store, TransientError
 from syncd.engine.head_states import head_state, note_followed
@@ -51,6 +51,10 @@ class FollowedNode:
         """Record a head that the Reader accepted."""
         self.accepted = head
         note_followed(self._catalogue.settings, self._row.name, head)
+
+    def note_firsts(self, found: Sequence[tuple[str, FirstOrigin]]) -> None:
+        """Record where files came from first, as the node says."""
+        self._catalogue.firsts.add(self._row.id, found)
 
     async def held_shard(self, sha256: str) -> bytes | None:
         """Return the packed lines of a shard if our store holds them; they are checked as others are."""

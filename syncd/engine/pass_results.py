@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from manifests.messages import count, message
+from manifests.reading import FollowsNode
 from manifests.snapshot import Entry
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow, Swap
@@ -130,12 +133,20 @@ class PassResults:
         self.schedule = self._again
         self.flush_batch()
 
+    def _with_firsts(self, batch: list[VerifiedFile]) -> list[VerifiedFile]:
+        """Return files of another node with where they came from first, as far as that node said."""
+        firsts = self.context.catalogue.firsts.of(self.row.id, [proved.entry.path for proved in batch])
+        replace = msgspec.structs.replace
+        return [replace(proved, origin=replace(proved.origin, first=firsts.get(proved.entry.path))) for proved in batch]
+
     def flush_batch(self) -> None:
         """Record durable files, never earlier."""
         batch, self.batch, self.batch_bytes = self.batch, [], 0
         if not batch:
             return
         catalogue, row = self.context.catalogue, self.row
+        if isinstance(self.context.reader, FollowsNode):
+            batch = self._with_firsts(batch)
         fetched = [(proved.entry, proved.origin) for proved in batch if not proved.replaces]
         replaced = [proved for proved in batch if proved.replaces]
         if fetched:

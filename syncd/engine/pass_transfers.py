@@ -27,6 +27,7 @@ from syncd.core import (
 from syncd.engine.claim_changes import changed, known_of
 from syncd.engine.inventory import Inventory
 from syncd.engine.local_copies import LocalCopies
+from syncd.engine.pass_context import PassContext
 from syncd.engine.pass_results import PassResults
 from syncd.engine.quarantine import QuarantineRoom
 from syncd.engine.quarantine_bounds import quarantine_limit
@@ -74,7 +75,7 @@ class PassTransfers:
             ceiling=context.ceiling,
             most=context.mirror.source.limits.max_file,
             quarantine_room=self.quarantine_room,
-            by=inventory.elsewhere or context.mirror.source.url,
+            by=_promised_by(context, inventory),
             targets=several.targets if several is not None else own_targets,
             links=links,
         )
@@ -282,3 +283,13 @@ class PassTransfers:
                     free=free,
                 )
             )
+
+
+def _promised_by(context: PassContext, inventory: Inventory) -> str:
+    """Return whose checksums are compared; "" if they prove nothing: a node whose head no trusted key signed."""
+    listed_by = inventory.elsewhere or context.mirror.source.url
+    head = inventory.head
+    if head is None:
+        return listed_by
+    source = next((one for one in context.mirror.sources if one.url == listed_by), context.mirror.source)
+    return f"node:{head.node} (head {head.seq})" if getattr(source.options, "keys", ()) else ""

@@ -19,6 +19,7 @@ from manifests.reading import (
     Document,
     DocumentError,
     DocumentRequest,
+    FirstFound,
     Found,
     Gap,
     HeadFound,
@@ -27,7 +28,7 @@ from manifests.reading import (
     ReaderWarning,
     Selected,
 )
-from manifests.snapshot import Entry
+from manifests.snapshot import Entry, FirstOrigin
 from manifests.stamps import shows_only_a_day
 from manifests.stat import Promise, Stat
 from syncd.core import (
@@ -71,10 +72,11 @@ class UnwrittenClaims(msgspec.Struct):
     follows: list[DocumentRequest] = []
     done: list[int] = []
     signed: list[tuple[str, DocumentRequest]] = []
+    firsts: list[tuple[str, FirstOrigin]] = []
 
     def size(self) -> int:
         """Return the number of claims and requests."""
-        return len(self.stats) + len(self.promises) + len(self.follows)
+        return len(self.stats) + len(self.promises) + len(self.follows) + len(self.firsts)
 
 
 class SurveyRun:
@@ -198,7 +200,7 @@ class SurveyRun:
         if held is None:
             return False
         try:
-            await self._read(Document(follow, self.first[0].url, {}, io.BytesIO(held)))
+            await self._read(Document(follow, self.first[0].url, {}, io.BytesIO(held), is_held=True))
         except DocumentError:  # damaged: it was refused before any line of it was believed
             return False
         return True
@@ -293,6 +295,8 @@ class SurveyRun:
         elif isinstance(found, ListedEntry):
             self.listed[found.path] = found.entry
             self.listed_by = document.url
+        elif isinstance(found, FirstFound):
+            self.unwritten.firsts.append((found.path, found.first))
         elif isinstance(found, HeadFound):
             if self.survey.node is not None:
                 self.survey.node.accept(found.head)
@@ -339,6 +343,8 @@ class SurveyRun:
             survey.claims.add(mirror, unwritten.stats)
         if unwritten.signed:
             survey.links.add(mirror, unwritten.signed)
+        if unwritten.firsts and survey.node is not None:
+            survey.node.note_firsts(unwritten.firsts)
         if unwritten.promises:
             survey.claims.promise(mirror, unwritten.promises)
         if unwritten.follows:

@@ -6,15 +6,17 @@ Rules:
 """
 
 import asyncio
+import gzip
 import re
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
 from manifests.messages import plain
+from manifests.provenance import provenance_lines, public_url
 from manifests.snapshot import Origin, Snapshot, lines
+from manifests.snapshot_diff import parse_diff
 from syncd.core import NotFound
 from syncd.engine import read_origins, shard_entries, shard_path, snapshot_folder, sums_lines
 from syncd.exchange import PublishedFile, metalink
@@ -26,7 +28,6 @@ from syncd.face.public_mirrors import PublicMirror
 from syncd.face.send_file import send_chunks
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_PUBLIC = {"http", "https", "ftp", "ftps", "sftp", "s3"}
 
 
 async def snapshot_document(
@@ -63,6 +64,40 @@ async def origins(context: FaceContext, asked: Asked, snapshot: Snapshot) -> web
 
     headers = _headers(asked, "application/jsonl") | {"ETag": f'"{snapshot.id}-origins"', "Cache-Control": "no-cache"}
     return await _streamed(asked, rows(), headers)
+
+
+async def shard_provenance(context: FaceContext, asked: Asked, snapshot: Snapshot, sha256: str) -> web.Response:
+    """Answer with where the files of a shard came from first, packed."""
+    at = next((at for at, one in enumerate(snapshot.content.shards) if one.sha256 == sha256), -1)
+    if not 0 <= at < len(snapshot.origins):
+        raise Reject(404)
+    known = await read_origins(context.store, snapshot.mirror, snapshot.origins[at])
+    entries = await shard_entries(context.store, snapshot.mirror, sha256)
+    found = [known[entry.path] for entry in entries if entry.path in known]
+    body = await asyncio.to_thread(_packed_provenance, found)
+    asked.sent = len(body)
+    return document(body, "application/gzip", cache=FOR_EVER if asked.is_open else PRIVATE)
+
+
+async def changed_provenance(
+    context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot, before: str
+) -> web.Response:
+    """Answer with where the files came from first that a snapshot changed since another kept one, packed."""
+    packed = await context.differences.get(context.store, find_snapshot(context, mirror, before), snapshot)
+    changed = await asyncio.to_thread(_changed_paths, packed)
+    # sorted, so that each shard is read once
+    found = [origin for path in changed if (origin := await context.lists.origin(snapshot, path)) is not None]
+    body = await asyncio.to_thread(_packed_provenance, found)
+    asked.sent = len(body)
+    return document(body, "application/gzip", cache=FOR_EVER if asked.is_open else PRIVATE)
+
+
+def _changed_paths(packed: bytes) -> list[str]:
+    return [path for path, entry in parse_diff(gzip.decompress(packed).splitlines()) if entry is not None]
+
+
+def _packed_provenance(found: list[Origin]) -> bytes:
+    return gzip.compress(b"".join(provenance_lines(found)), 6, mtime=0)
 
 
 async def difference(
@@ -115,11 +150,7 @@ async def evidence(context: FaceContext, asked: Asked, mirror: PublicMirror, pat
 
 def public_origin(origin: Origin) -> Origin:
     """Return where a file came from as others may see it."""
-    parts = urlsplit(origin.url)
-    url = ""
-    if parts.scheme in _PUBLIC:
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    return msgspec.structs.replace(origin, url=url)
+    return msgspec.structs.replace(origin, url=public_url(origin.url))
 
 
 async def _stored(

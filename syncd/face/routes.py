@@ -11,7 +11,17 @@ from syncd.face.harvest_routes import harvest
 from syncd.face.head_routes import send_head, send_keys
 from syncd.face.landing_pages import mirror_page, node_page, page_file
 from syncd.face.portal_routes import mirror_document, node_document, sources
-from syncd.face.proof_routes import checksums, difference, evidence, file_metalink, origins, shard, snapshot_document
+from syncd.face.proof_routes import (
+    changed_provenance,
+    checksums,
+    difference,
+    evidence,
+    file_metalink,
+    origins,
+    shard,
+    shard_provenance,
+    snapshot_document,
+)
 from syncd.face.s3_front import s3_answer
 from syncd.face.sync_lists import sync_list
 
@@ -94,6 +104,10 @@ async def _of_snapshot(
             return await file_metalink(context, asked, mirror, snapshot, "/".join(rest[1:]))
         case ("diff", before):
             return await difference(context, asked, mirror, snapshot, before)
+        case ("diff", before, "provenance"):
+            return await changed_provenance(context, asked, mirror, snapshot, before)
+        case ("provenance", sha256):
+            return await shard_provenance(context, asked, snapshot, sha256)
         case ("files",) | ("",):
             return redirect(context.url(f"mirrors/{name}/snapshots/{snapshot.id}/files/"))
         case ("files", *_) if not is_file:

@@ -124,6 +124,7 @@ class StoreFace:
         self.asked, self.sent = [], 0
         self.spoil = {}  # by the last part of a path, a function of the bytes
         self.has_differences = True
+        self.provenance = None
 
     def application(self, _base):
         application = web.Application()
@@ -145,7 +146,9 @@ class StoreFace:
             return self.give(request, dot / "snapshots/scenes" / parts[1] / "snapshot.json")
         if parts[2] == "files":
             return self.give(request, self.node.store_folder / "scenes" / "/".join(parts[3:]))
-        if parts[2] == "diff" and self.has_differences:
+        if parts[2] == "provenance" and self.provenance is not None:
+            return self.body(request, self.provenance, "provenance")
+        if parts[2] == "diff" and len(parts) == 4 and self.has_differences:
             return await self.difference(request, parts[3], parts[1])
         raise web.HTTPNotFound
 

@@ -1,7 +1,7 @@
 """What another node reads and does for 1,000 scattered changes in a million files: `python -m tests.bench.node`.
 
-Printed are the bytes of the difference and of the lists that it replaces, and the processor seconds that making and
-proving it take.
+Printed are the bytes of the difference, of what says where its files came from first, and of the lists that both
+replace, and the processor seconds that making and proving it take.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from manifests.snapshot import Content, Entry, Snapshot, cut, identity, pack, shard_of
+from manifests.provenance import provenance_lines
+from manifests.snapshot import Content, Entry, Origin, Snapshot, cut, identity, pack, shard_of
 from manifests.snapshot_diff import diff_lines
 from syncd.engine.pass_paths import shard_path
 from syncd.engine.proved_difference import leads_to
@@ -24,6 +25,11 @@ def entry(number, salt=""):
     name = f"scene/{number:07}.tif"
     digest = hashlib.sha256(f"{name}{salt}".encode()).hexdigest()
     return Entry(name, SIZE, digest, digest[:32])
+
+
+def origin(path):
+    url = "https://archive.example.org/"
+    return Origin(path, url + path, "verified", 1.7e9 + random.Random(path).random() * 1e5, by=url)
 
 
 async def write(store, entries):
@@ -54,12 +60,14 @@ async def measure():
         began = time.process_time()
         assert await leads_to(store, "m", old, changes, new.id)
         proved = time.process_time() - began
+        begun = pack(b"".join(provenance_lines(origin(path) for path in sorted(changes))))
         lists = sum(len(body) for name, body in packed.items() if name not in held)
         payload = CHANGES * SIZE
         print(f"{CHANGES:,} scattered changes in {FILES:,} files of {SIZE:,} bytes")
         print(
             f"difference  {len(difference):,} bytes, {len(difference) / payload:.3%} of the payload; packed in {made:.2f} s"
         )
+        print(f"provenance  {len(begun):,} bytes, {len(begun) / payload:.3%} of the payload")
         print(f"shards      {lists:,} bytes, {lists / payload:.1%} of the payload")
         print(f"proved in   {proved:.2f} s of processor time")
         await store.aclose()

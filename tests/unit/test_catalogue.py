@@ -11,6 +11,7 @@ from manifests.reading.stat_page import Stats
 from manifests.snapshot import Content, Entry, Origin, Snapshot
 from manifests.stat import Promise, Stat
 from syncd.catalogue import ArchivedVersion, Catalogue, DamagedFile, QuarantinedFile
+from syncd.catalogue.mirror_schema import MIRROR_STEPS
 from syncd.catalogue.schema import SCHEMA_VERSION, VERSION_1
 from syncd.core import FailureView, PassEvent
 from syncd.core.errors import Busy, Damaged, Offline
@@ -69,7 +70,8 @@ def test_a_catalogue_of_a_newer_syncd_is_left_alone(tmp_path):
         catalogue.holdings.add(2, [proved("a")])
     with Catalogue(tmp_path) as catalogue:
         with pytest.raises(
-            Damaged, match=r"a\.sqlite: the Catalogue is of version 98, this syncd knows 4: use the newer"
+            Damaged,
+            match=rf"a\.sqlite: the Catalogue is of version 98, this syncd knows {len(MIRROR_STEPS)}: use the newer",
         ):
             catalogue.holdings.totals(1)
         assert catalogue.holdings.totals(2) == (1, 1)
