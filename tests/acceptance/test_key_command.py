@@ -75,6 +75,19 @@ def test_a_key_that_is_changed_is_followed_from_the_old_one(made, tmp_path):
     assert follow_chain(longer, TrustedKeys((second,)), 0.0).version == 3
 
 
+def test_a_set_that_asks_for_two_keys_is_followed_by_one_that_both_signed(made, tmp_path):
+    file, public = made
+    offline, newer, third = (tmp_path / f"{name}.key" for name in ("offline", "node-2", "node-3"))
+    spare = json.loads(typed("new", "--out", offline, "--json"))["public"]
+    both = ("--also", spare, "--threshold", "2", "--node", "cn-one")
+    typed("rotate", file, "--out", newer, *both, "--key", offline)
+    with pytest.raises(AssertionError, match="it needs 2 of the keys so far"):
+        typed("rotate", newer, "--out", third, *both)
+    last = json.loads(typed("rotate", newer, "--out", third, *both, "--key", offline, "--json"))["public"]
+    trusted = follow_chain(parse_chain(chain_path(third).read_bytes()), TrustedKeys((public,)), 0.0)
+    assert (trusted.keys, trusted.version, trusted.threshold) == ((last, spare), 3, 2)
+
+
 def test_a_compromised_key_is_revoked_by_another_of_the_node(made, tmp_path):
     offline, kept = tmp_path / "offline.key", tmp_path / "node-2.key"
     spare = json.loads(typed("new", "--out", offline, "--json"))["public"]

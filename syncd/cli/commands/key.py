@@ -81,6 +81,10 @@ def rotate(
         list[str] | None, typer.Option(metavar="KEY", help="A public key that stays or is added; may be repeated.")
     ] = None,
     threshold: Annotated[int, typer.Option(metavar="N", help="How many keys must sign the next set.")] = 1,
+    key_file: Annotated[
+        list[Path] | None,
+        typer.Option("--key", metavar="FILE", help="A further secret key that signs this; may be repeated."),
+    ] = None,
     passphrase_file: Passphrase = None,
     json: Json = False,
 ) -> int:
@@ -90,7 +94,8 @@ def rotate(
 
     passphrase = _passphrase(passphrase_file)
     old, made = _read(file, passphrase), SecretKey.generate()
-    longer = _longer(file, node, old, [made.public.text, *(also or [])], [old, made], threshold)
+    signers = [old, made, *(_read(one, passphrase) for one in key_file or [])]
+    longer = _longer(file, node, old, [made.public.text, *(also or [])], signers, threshold)
     _write(out, made, passphrase)
     _write_chain(out, longer)
     _print_public(made, json=json, file=out)
