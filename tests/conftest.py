@@ -12,6 +12,7 @@ from hypothesis import settings
 import manifests
 import syncd
 import transports
+from tests.servers.started import free_port
 
 settings.register_profile("here", deadline=None)  # a busy machine is no fault of a property
 settings.load_profile("here")
@@ -46,6 +47,12 @@ CATALOGUE = tuple(
 )
 # What looks like files and is none: the kernel answers from memory.
 KERNEL = (("prometheus_client/process_collector.py", "collect"), ("prometheus_client/process_collector.py", "__init__"))
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """Return a port that no client is given meanwhile."""
+    return free_port()
 
 
 def _import_all() -> None:

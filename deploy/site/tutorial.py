@@ -97,6 +97,8 @@ def _shell(folder: Path) -> Iterator["subprocess.Popen[str]"]:
         text=True,
         start_new_session=True,
     ) as shell:
+        assert shell.stdin is not None
+        shell.stdin.write("trap 'kill $(jobs -p)' EXIT\n")  # the shell ends with us, however we end; its server with it
         try:
             yield shell
         finally:

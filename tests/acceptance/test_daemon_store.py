@@ -113,6 +113,7 @@ async def test_a_full_disk_pauses_what_comes_in_and_goes_on_alone(house):
     house.configure("backup: {keep: 0}\nbudget: {keep_free: 900 PB}\n")
     async with house.living() as control:
         await house.until(lambda: control.store().state == "full")
+        await house.until(lambda: [view.state for view in control.mirrors()] == ["offline"])
         await asyncio.sleep(0.1)
         assert (house.state_of("a"), house.heard(PassStarted)) == ("offline", [])
         assert "make room" in control.mirror("a").reason

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.public_side import PublicSide
 from tests.fakes import Archive
 from tests.servers.fixtures import unavailable
-from tests.servers.nginx import free_port
+from tests.servers.started import free_port
 
 FILES = {
     "a b+c%41.txt": b"odd",

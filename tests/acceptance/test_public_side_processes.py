@@ -3,12 +3,12 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from urllib.request import urlopen
 
 from tests.daemons import House
+from tests.servers.started import free_port
 
 SERVE = """
 backup: {{keep: 0}}
@@ -23,12 +23,6 @@ PUBLISH = """
 about: {access: open, redistribution: allowed}
 publish: {access: open}
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(url):

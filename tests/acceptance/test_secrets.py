@@ -22,7 +22,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.acceptance.cli import SYNCD
-from tests.servers.nginx import free_port
+from tests.servers.started import free_port
 
 MARK = "SWORDFISH"  # in every planted secret
 CARRIERS = ("basic", "bearer", "header", "netrc")

@@ -5,7 +5,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 KEYS = Keys
-SOON = 30  # seconds until something must be seen
+SOON = 120  # seconds until something must be seen
 
 
 class Page:

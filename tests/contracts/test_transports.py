@@ -9,8 +9,9 @@ from syncd.stores.filesystem.store import FilesystemStore
 from tests.contracts.transport_contract import TREE, TransportContract, read
 from tests.hostile.server import HostileServer
 from tests.servers.ftp import TLS, vsftpd
-from tests.servers.nginx import free_port, nginx
+from tests.servers.nginx import nginx
 from tests.servers.sshd import sshd
+from tests.servers.started import free_port
 from transports.file import FileTransport
 from transports.ftp.transport import FtpTransport
 from transports.http.client import missing_names

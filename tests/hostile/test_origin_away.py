@@ -18,6 +18,7 @@ from syncd.wrappers.retrying_transport import Retrying
 from tests.hostile import faults as f
 from tests.hostile.server import HostileServer
 from tests.hostile.test_pass_faults import HttpMirroring, sums
+from tests.servers.started import free_port
 
 CHANCE = random.Random(14)
 
@@ -65,7 +66,7 @@ async def until_served(server, count):
 async def test_the_queue_is_held_while_an_origin_is_away_and_goes_on_in_the_same_pass(tmp_path):
     tree = files(80)
     served = {**tree, "SHA256SUMS": sums(tree)}
-    async with HostileServer(served) as server:
+    async with HostileServer(served, port=free_port()) as server:
         mirroring = Waiting(tmp_path, server, reader="checksums")
         running = asyncio.create_task(mirroring.run())
         await until_served(server, 20)
@@ -158,7 +159,7 @@ async def test_files_that_a_proxy_cannot_have_are_not_waited_for_while_others_ar
 async def test_a_pass_that_is_asked_to_stop_waits_for_no_origin_and_its_files_have_not_failed(tmp_path, how):
     tree = files(80)
     stopping = asyncio.Event()
-    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}) as server:
+    async with HostileServer({**tree, "SHA256SUMS": sums(tree)}, port=free_port()) as server:
         mirroring = Waiting(tmp_path, server, reader="checksums")
         running = asyncio.create_task(mirroring.run(stopping=stopping))
         await until_served(server, 20)
@@ -182,7 +183,7 @@ async def test_a_pass_that_is_asked_to_stop_waits_for_no_origin_and_its_files_ha
 
 async def test_other_origins_go_on_meanwhile():
     async with HostileServer({"x": b"there"}) as other:
-        async with HostileServer({"x": b"here"}) as server:
+        async with HostileServer({"x": b"here"}, port=free_port()) as server:
             governors = Governors()
             port = server.port
             from transports.http.transport import HttpTransport

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.servers.nginx import free_port
+from tests.servers.started import free_port, start
 
 CONFIGURATION = """
 listen=YES
@@ -56,7 +56,7 @@ class Vsftpd:
             text = CONFIGURATION.format(port=self.port, user=user, root=root, clients=clients, more=more)
             (work / "vsftpd.conf").write_text(text)
             with (work / "out").open("wb") as out:
-                self.process = subprocess.Popen([program, work / "vsftpd.conf"], stdout=out, stderr=subprocess.STDOUT)
+                self.process = start([program, work / "vsftpd.conf"], stdout=out, stderr=subprocess.STDOUT)
             if self._answers():
                 return
             if not attempts_left:

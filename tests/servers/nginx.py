@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.servers.started import free_port, start
+
 CONFIGURATION = """
 daemon off; master_process off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
 events {{ worker_connections 1024; }}
@@ -24,12 +26,6 @@ http {{
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Nginx:
     def __init__(self, root: Path, work: Path, more: str = ""):
         self.port, self.work = free_port(), work
@@ -37,7 +33,7 @@ class Nginx:
         (work / "nginx.conf").write_text(CONFIGURATION.format(work=work, port=self.port, root=root, more=more))
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin")
         assert program is not None, "nginx is not installed (Debian: nginx-light)"
-        self.process = subprocess.Popen([program, "-c", work / "nginx.conf", "-p", work], stderr=subprocess.DEVNULL)
+        self.process = start([program, "-c", work / "nginx.conf", "-p", work], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):

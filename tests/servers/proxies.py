@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.servers.nginx import free_port
+from tests.servers.started import free_port, start
 
 PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 LOGIN = ("me", "pa ss/w%rd")  # characters that urls and headers write in other ways
@@ -60,7 +60,7 @@ class Squid:
         (work / "squid.conf").write_text(
             SQUID.format(port=self.port, work=work, login=more, who="known" if login else "all")
         )
-        self.process = subprocess.Popen(
+        self.process = start(
             [program, "-N", "-n", self.name, "-f", work / "squid.conf"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -100,7 +100,7 @@ class Microsocks:
         program = shutil.which("microsocks", path=PROGRAMS)
         assert program is not None, "microsocks is not installed (Debian: microsocks)"
         words = ["-u", LOGIN[0], "-P", LOGIN[1]] if login else []
-        self.process = subprocess.Popen(
+        self.process = start(
             [program, "-i", "127.0.0.1", "-p", str(self.port), *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import time
 import uuid
 from pathlib import Path
 
-from tests.servers.swift import free_ports
+from tests.servers.started import free_ports, start
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "radosgw-admin", "ceph", "monmaptool")
 ACCESS_KEY, SECRET_KEY = "AKSYNCD", "SKSYNCDSECRET"
@@ -115,11 +115,11 @@ class Rgw:
     def _start(self, *command):
         log = (self.work / f"{command[0]}.out").open("wb")
         with log:
-            started = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log, start_new_session=True)
+            started = start(command, env=self.environ, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(started)
 
     def _until(self, is_so):
-        deadline = time.monotonic() + 280
+        deadline = time.monotonic() + 500
         while not is_so():
             dead = [process.args[0] for process in self.processes if process.poll() is not None]
             assert not dead, f"{dead} ended: {(self.work / f'{dead[0]}.out').read_text()[-2000:]}"

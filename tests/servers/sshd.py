@@ -5,13 +5,12 @@ import getpass
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 import asyncssh
 
-from tests.servers.nginx import free_port
+from tests.servers.started import free_port, start
 
 CONFIGURATION = """
 Port {port}
@@ -53,7 +52,7 @@ class Sshd:
             self.port = free_port()
             (work / "sshd_config").write_text(CONFIGURATION.format(port=self.port, work=work, more=more))
             with (work / "log").open("wb") as log:
-                self.process = subprocess.Popen([program, "-D", "-e", "-f", work / "sshd_config"], stderr=log)
+                self.process = start([program, "-D", "-e", "-f", work / "sshd_config"], stderr=log)
             if self._answers():
                 return
             if not attempts_left:

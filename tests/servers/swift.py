@@ -6,13 +6,14 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.servers.started import free_ports, start
 
 CACHE = Path(__file__).parents[2] / ".cache" / "swift"
 ACCESS_KEY, SECRET_KEY = "test:tester", "testing"
@@ -104,14 +105,6 @@ def install() -> Path:
     return programs
 
 
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
 class Swift:
     """Four servers: account, container, object and the proxy that speaks S3."""
 
@@ -155,12 +148,12 @@ class Swift:
     def _start(self, kind):
         command = [self.programs / f"swift-{kind}-server", self.etc / f"{kind}-server.conf"]
         environ = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        self.processes[kind] = subprocess.Popen(
+        self.processes[kind] = start(
             command, stdout=self.log, stderr=self.log, env=environ, start_new_session=True, cwd=self.work
         )
 
     def _wait(self):
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 400
         while True:
             with contextlib.suppress(urllib.error.URLError, OSError):
                 urllib.request.urlopen(f"{self.endpoint}/healthcheck", timeout=5).close()
