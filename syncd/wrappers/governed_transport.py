@@ -100,6 +100,9 @@ class GovernedTransport(TransportWrapper):
         except PermanentError:
             self.refused(governor)
             raise
+        except BaseException:
+            governor.absence.gave_up()
+            raise
         finally:
             governor.leave()
         return found
@@ -201,6 +204,9 @@ class GovernedTransport(TransportWrapper):
                 yield found
         except TransientError as error:
             self.failed(self.governor, error)
+            raise
+        except BaseException:
+            self.governor.absence.gave_up()
             raise
         finally:
             self.governor.leave()

@@ -100,11 +100,25 @@ class Governor:
         """Wait for a slot; the caller must `leave`."""
         if self.absence.is_away:
             await self.absence.wait()
+        is_trying = self.absence.is_away  # it is this request's turn to try: no other does until it has ended
+        try:
+            is_in = await self._enter(is_trying=is_trying)
+        except BaseException:
+            if is_trying:
+                self.absence.gave_up()
+            raise
+        if not is_in:
+            if is_trying:
+                self.absence.gave_up()
+            await self.enter()
+
+    async def _enter(self, *, is_trying: bool) -> bool:
+        """Take a slot, and return True; False if the origin asked for a pause meanwhile, or went away."""
         while (wait := self._closed_until - self._clock()) > 0:
             self.count.asked_to_wait += wait
             await pause(wait, self.origin)
         if self._take():
-            return
+            return True
         self._full = True
         turn = asyncio.get_running_loop().create_future()
         if urgent.get():
@@ -117,9 +131,10 @@ class Governor:
             if turn.done() and not turn.cancelled():
                 self.leave()
             raise
-        if self._closed_until > self._clock() or self.absence.is_away:
+        if self._closed_until > self._clock() or (self.absence.is_away and not is_trying):
             self.leave()
-            await self.enter()
+            return False
+        return True
 
     @property
     def waiting(self) -> int:

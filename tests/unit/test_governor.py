@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from syncd.core.errors import Refused, Unsafe
+from syncd.wrappers import absence
 from syncd.wrappers.fair_share import alone
 from syncd.wrappers.governed_transport import GovernedTransport
 from syncd.wrappers.governor import CEILING, OURS, START, Governor
@@ -225,6 +226,57 @@ async def test_a_refusal_gives_the_slot_back_and_slows_the_origin():
             pass
     assert governed.governor.busy == 0
     assert governed.governor.limit < before
+
+
+def away():
+    """Return a governor all of whose slots are taken, and whose origin is away; it may be tried now."""
+    clock = Clock()
+    governor = Governor("http://x", clock=clock)
+    while governor.enter_now():
+        pass
+    for _ in range(absence.SILENT):
+        governor.absence.lost(is_known=True)
+    clock.now += absence.FIRST
+    return governor
+
+
+async def test_who_tries_an_origin_that_is_away_waits_for_a_slot_and_not_for_itself():
+    governor = away()
+    trying = asyncio.create_task(governor.enter())
+    await asyncio.sleep(0)
+    assert not trying.done()
+    governor.leave()
+    await asyncio.wait_for(trying, 60)
+    assert governor.absence.is_away
+
+
+async def test_who_stops_waiting_for_a_slot_lets_another_one_try():
+    governor = away()
+    trying = asyncio.create_task(governor.enter())
+    await asyncio.sleep(0)
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    await asyncio.wait_for(governor.absence.wait(), 60)
+
+
+async def test_who_stops_asking_for_a_file_lets_another_one_try():
+    class Silent:
+        async def stat(self, path):
+            await asyncio.Event().wait()
+
+    silent: Any = Silent()
+    governed = GovernedTransport(silent, Governors(), "http://x/")
+    for _ in range(absence.SILENT):
+        governed.governor.absence.lost(is_known=True)
+    governed.governor.absence._next = 0.0
+    asked = asyncio.create_task(governed.stat("f"))
+    while not governed.governor.busy:
+        await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await asyncio.wait_for(governed.governor.absence.wait(), 60)
 
 
 async def test_what_is_no_url_is_left_to_the_transport_to_refuse():

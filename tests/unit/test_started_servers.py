@@ -28,18 +28,22 @@ def is_alive(pid):
         return False
 
 
+def until(true):
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv of util-linux ties them")
 def test_a_server_ends_with_the_process_that_started_it_however_that_ends():
     with subprocess.Popen([sys.executable, "-c", STARTS], cwd=ROOT, stdout=subprocess.PIPE, text=True) as starter:
         server = int(starter.stdout.readline())
-        assert is_alive(server)
-        starter.kill()
-        starter.wait()
-        deadline = time.monotonic() + 120
         try:
-            while is_alive(server):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            until(lambda: Path(f"/proc/{server}/comm").read_text() == "sleep\n")  # it is tied, and runs
+            starter.kill()
+            starter.wait()
+            until(lambda: not is_alive(server))
         finally:
             if is_alive(server):
                 os.kill(server, signal.SIGKILL)
