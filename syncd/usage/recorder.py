@@ -14,12 +14,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import groupby
 
 from manifests.messages import message
 from syncd.catalogue import UsageCounts, has_usage, state_error
 from syncd.config import Config, Token
-from syncd.core import ConfigError, SyncdError
+from syncd.core import ConfigError, Offline, SyncdError
 from syncd.face import Served
 from syncd.usage.agents import agent_of
 from syncd.usage.clients import Clients
@@ -31,7 +30,7 @@ from syncd.usage.nginx_reports import NginxReports
 EVERY = 2.0  # seconds between two batches
 DAY = 86_400
 BATCH = 20_000  # answers of one transaction
-MOST = 200_000  # answers that wait while the file cannot be written
+MOST = 50_000  # answers that wait while the file cannot be written
 
 OnProblem = Callable[[BaseException], object]
 
@@ -51,6 +50,7 @@ class UsageRecorder:
         self._nginx: NginxReports | None = None
         self.lost = 0
         """Answers that were not counted, since too many waited."""
+        self._reported = 0
 
     def on_served(self, one: Served) -> None:
         """Take a finished answer."""
@@ -105,9 +105,13 @@ class UsageRecorder:
         try:
             self._look_at_countries()
             while taken:
-                self._count(taken[:BATCH])
-                del taken[:BATCH]
+                number = int(taken[0].at // DAY)
+                others = (place for place, one in enumerate(taken[:BATCH]) if int(one.at // DAY) != number)
+                size = next(others, BATCH)
+                self._count(day_of(number * DAY), taken[:size])
+                del taken[:size]
             self._end_day(day_of(self._now()))
+            self._report_lost()
         except SyncdError as error:
             self._on_problem(error)
         except OSError as error:
@@ -128,15 +132,31 @@ class UsageRecorder:
             self._counts.close()
             self._counts = None
 
-    def _count(self, answers: list[Served | Sent]) -> None:
+    def _count(self, day: str, answers: list[Served | Sent]) -> None:
+        """Count answers of one day, all or none."""
         counts, today = self._opened(), day_of(self._now())
-        for number, group in groupby(answers, lambda one: int(one.at // DAY)):
-            day = day_of(number * DAY)
-            found = (one if isinstance(one, Sent) else reduced(one, self._clients) for one in group)
-            chosen = [sent for sent in found if sent is not None]
-            keyed = today if counts.day() == today else day  # what ended before midnight may be counted after it
-            self._end_day(keyed)
-            counts.together(partial(self._add, counts, day, keyed, today, chosen))
+        found = (one if isinstance(one, Sent) else reduced(one, self._clients) for one in answers)
+        chosen = [sent for sent in found if sent is not None]
+        keyed = today if counts.day() == today else day  # what ended before midnight may be counted after it
+        self._end_day(keyed)
+        counts.together(partial(self._add, counts, day, keyed, today, chosen))
+
+    def _report_lost(self) -> None:
+        """Report answers that are not counted, since the last report."""
+        unreported = self._nginx.lost if self._nginx is not None else 0
+        lost = self.lost + unreported
+        if lost > self._reported:
+            number, self._reported = lost - self._reported, lost
+            self._on_problem(
+                Offline(
+                    message(
+                        "{number:,} answers are not counted in the usage: {state} could not be written for long, or "
+                        "nginx reported nothing of them",
+                        number=number,
+                        state=self._config.state,
+                    )
+                )
+            )
 
     def _add(self, counts: UsageCounts, day: str, keyed: str, today: str, chosen: list[Sent]) -> None:
         if counts.day() not in {keyed, today}:

@@ -16,6 +16,7 @@ from pathlib import Path
 import aiohttp
 from ruamel.yaml import YAML
 
+from syncd.catalogue import UsageCounts
 from tests.hostile.faults import Status
 from tests.hostile.server import HostileServer
 from tests.servers.started import free_port
@@ -79,6 +80,10 @@ def write_daemon(folder, server, port):
         f"mirror: listed\nsource: {{{source}listed/', reader: checksums, checksums: [SHA256SUMS]}}\nschedule: {{every: 2s}}\n"
     )
     (manifests / "wrong.yaml").write_text("mirror: wrong\nsource: {}\n")
+    (folder / "state").mkdir()
+    with UsageCounts(folder / "state") as counts:  # as a public side with the same state folder leaves it
+        given = {("fresh", "tool", 200): [3, 4096], ("fresh", "tool", 499): [1, 10]}
+        counts.together(lambda: counts.add("2026-01-01", {}, given, {}, (), ()))
     config = folder / "syncd.yaml"
     config.write_text(
         f"state: ./state\nstore: {{url: ./store}}\nmanifests: [./manifests.d]\nlisten: 127.0.0.1:{port}\n"

@@ -65,8 +65,8 @@ def test_the_dashboards_are_what_the_code_builds(tmp_path):
     assert built == kept, "run: make docs"
 
 
-def test_there_are_four_and_they_lead_to_one_another():
-    assert set(BOARDS) == {"syncd-fleet", "syncd-mirror", "syncd-origins", "syncd-integrity"}
+def test_there_are_five_and_they_lead_to_one_another():
+    assert set(BOARDS) == {"syncd-fleet", "syncd-mirror", "syncd-origins", "syncd-integrity", "syncd-sharing"}
     for uid, board in BOARDS.items():
         assert (board["uid"], board["schemaVersion"], board["editable"]) == (uid, 41, False)
         assert board["title"].startswith("syncd / ")

@@ -377,6 +377,38 @@ def test_what_cannot_be_written_waits_and_is_told(node):
     assert node.total().requests == 1
 
 
+def test_answers_that_wait_too_long_are_bounded_and_told(node, monkeypatch):
+    monkeypatch.setattr("syncd.usage.recorder.MOST", 10)
+    (node.state / "usage.sqlite").mkdir()
+    for number in range(15):
+        node.serve(path=f"{number}")
+    node.recorder.flush()
+    (node.state / "usage.sqlite").rmdir()
+    node.problems.clear()
+    node.recorder.flush()
+    assert "5 answers are not counted" in str(node.problems.pop())
+    assert node.total().requests == 10
+
+
+def test_a_failure_between_two_days_counts_nothing_twice(node, monkeypatch):
+    node.serve()
+    node.now += DAY
+    node.serve()
+    counted = node.recorder._count
+
+    def fail(day, answers):
+        if day == "2026-12-01" and not node.problems:
+            raise OSError(5, "the disk failed")
+        counted(day, answers)
+
+    monkeypatch.setattr(node.recorder, "_count", fail)
+    node.recorder.flush()
+    assert node.problems
+    node.recorder.flush()
+    node.problems.clear()
+    assert node.total().requests == 2
+
+
 def test_a_damaged_file_is_named_with_what_to_do(node):
     (node.state / "usage.sqlite").write_bytes(b"no database at all" * 500)
     node.serve()

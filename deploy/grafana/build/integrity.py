@@ -131,6 +131,7 @@ def integrity() -> builders.Dashboard:
                 "{{mirror}}",
             ),
             top=1,
+            span=24,
         ),
         curves(
             "Oldest fixity check / target",

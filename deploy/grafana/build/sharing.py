@@ -33,14 +33,24 @@ def sharing() -> builders.Dashboard:
     board.with_variable(chosen("mirror", "Mirror", f"label_values(syncd_served_bytes_total{{{HERE}}}, mirror)"))
     given, fetched = f"sum(increase({GIVEN}[$__range]))", f"sum(increase({FETCHED}[$__range]))"
     for panel in (
-        number("Delivered", "Bytes that people, tools and other nodes took.", "bytes", Query(given), curve=False),
-        number("Downloaded", "Bytes of files that were received from upstream.", "bytes", Query(fetched), curve=False),
+        number(
+            "Delivered", "Bytes that people, tools and other nodes took.", "bytes", Query(given), span=5, curve=False
+        ),
+        number(
+            "Downloaded",
+            "Bytes of files that were received from upstream.",
+            "bytes",
+            Query(fetched),
+            span=5,
+            curve=False,
+        ),
         number(
             "Network saved",
             "Delivered less downloaded: negative while a mirror is filled.",
             "bytes",
             Query(f"{given} - {fetched}"),
             bounds=((None, YELLOW), (0, GREEN)),
+            span=5,
             curve=False,
         ),
         number(
@@ -52,6 +62,7 @@ def sharing() -> builders.Dashboard:
                 f"/ clamp_min(sum(increase(syncd_served_requests_total{{{MIRROR}}}[$__range])), 1)"
             ),
             bounds=((None, GREEN), (0.2, YELLOW)),
+            span=5,
             curve=False,
         ),
         number(
