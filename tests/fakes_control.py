@@ -38,7 +38,7 @@ from syncd.control.views import (
     StoreView,
     TransferView,
 )
-from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView, message_view
+from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView, check_chain, message_view
 from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
@@ -480,8 +480,21 @@ class FakeControl:
             if path > after
         ][:limit]
 
-    async def audit(self, *, before=None, limit=100):
-        return [one for one in reversed(self.audited) if before is None or one.id < before][:limit]
+    async def audit(self, *, before=None, limit=100, after=None, since=None, until=None, mirror="", act=""):
+        ordered = self.audited if after is not None else reversed(self.audited)
+        return [
+            one
+            for one in ordered
+            if (before is None or one.id < before)
+            and (after is None or one.id > after)
+            and (since is None or one.at >= since)
+            and (until is None or one.at < until)
+            and (not mirror or one.mirror == mirror)
+            and (not act or one.what == act)
+        ][:limit]
+
+    async def check_audit(self):
+        return check_chain(self.audited)
 
     async def usage(self, first="", last="", by="mirror", *, mirrors=None):
         period = read_period(first, last, self.now)
@@ -578,6 +591,7 @@ class FakeControl:
         self.by_name[name] = msgspec.structs.replace(self.by_name[name], **fields)
 
     def _written(self, who, what, name, outcome):
+        who = str(who)
         entry = AuditView(id=len(self.audited) + 1, at=self.now, who=who, what=what, mirror=name, outcome=outcome)
         self.audited.append(entry)
         self.feed(Audited(name, who, what, outcome))

@@ -1,4 +1,5 @@
 from . import schemas as schemas
+from .audit_routes import chosen as chosen
 from .auth.accepted_terms import AcceptedTerms as AcceptedTerms
 from .auth.sessions import COOKIE as COOKIE, LASTS as LASTS
 from .auth.signed_urls import (

@@ -10,6 +10,7 @@ Rules:
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -33,7 +34,7 @@ from syncd.control import (
     UsageBy,
     UsageReport,
 )
-from syncd.core import AuditView, Event, NotFound, PassView
+from syncd.core import AuditVerdict, AuditView, Event, NotFound, PassView
 
 Found = TypeVar("Found")
 LISTING = frozenset({"entries", "entry", "diff", "quarantine", "parked", "failures", "pass_events", "plan"})
@@ -155,9 +156,22 @@ class LimitedControl:
         hidden = {"url": "", "error": "", "message": None}
         return [one if one.role == "here" else msgspec.structs.replace(one, **hidden) for one in found]
 
-    async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
+    async def audit(
+        self, *, before: int | None = None, limit: int = 100, after: int | None = None, **chosen: Any
+    ) -> list[AuditView]:
         """Return the entries about the mirrors that the token is good for."""
-        return await _filtered(self._control.audit, lambda one: self._is_staff_of(one.mirror), before, limit)
+        place = "before" if after is None else "after"
+        return await _filtered(
+            partial(self._control.audit, **chosen),
+            lambda one: self._is_staff_of(one.mirror),
+            before if after is None else after,
+            limit,
+            place,
+        )
+
+    async def check_audit(self) -> AuditVerdict:
+        """Refuse: the whole log is not for everybody."""
+        raise _refused("denied")
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[AsyncIterator[Event]]:
@@ -237,14 +251,16 @@ def _refused(answer: Answer) -> HttpError:
     return HttpError(403, "Denied", message("the token is not good for this"), message("ask an operator"))
 
 
-async def _filtered(ask: Callable[..., Any], fits: Callable[[Any], bool], before: int | None, limit: int) -> list[Any]:
+async def _filtered(
+    ask: Callable[..., Any], fits: Callable[[Any], bool], at: int | None, limit: int, place: str = "before"
+) -> list[Any]:
     """Return up to `limit` fitting rows of a list that is read page by page."""
     found: list[Any] = []
     for _ in range(ROUNDS):
-        page = await ask(before=before, limit=limit)
+        page = await ask(**{place: at}, limit=limit)
         found += [one for one in page if fits(one)]
         if len(found) >= limit or len(page) < limit:
             break
-        before = page[-1].id
+        at = page[-1].id
         await asyncio.sleep(0)
     return found[:limit]

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from manifests.messages import plain
-from syncd.api import responders as r, schemas as a
+from syncd.api import audit_routes as audit, responders as r, schemas as a
 from syncd.api.context import ApiContext
 from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
@@ -21,7 +21,7 @@ from syncd.control import (
     StoreView,
     UsageReport,
 )
-from syncd.core import AuditView
+from syncd.core import AuditVerdict, AuditView
 
 V1 = "/api/v1"
 MIRROR = f"{V1}/mirrors/{{mirror}}"
@@ -187,7 +187,17 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{V1}/audit", name="listAudit", summary="Who changed what, the newest first.",
-        handler=r.ask(Control.audit), cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
+        handler=audit.list_audit, cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
+    ),
+    Route(
+        method="GET", path=f"{V1}/audit/export", name="exportAudit",
+        summary="The audit log as JSON lines, the oldest entry first; `syncd audit verify FILE` checks them.",
+        handler=audit.export_audit, role="operator", query=a.AuditExportQuery, media="application/jsonl",
+    ),
+    Route(
+        method="GET", path=f"{V1}/audit/verify", name="verifyAudit",
+        summary="Whether the audit log is whole: the first entry that was changed or removed.",
+        handler=audit.check_audit, role="operator", response=AuditVerdict,
     ),
     Route(
         method="GET", path=f"{V1}/usage", name="getUsage",

@@ -26,6 +26,7 @@ LARGEST = 2**53  # the largest integer that every JSON parser represents exactly
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000, description="the maximum number")]
 After = Annotated[str, msgspec.Meta(max_length=4_096, description="the `next` of the page before")]
 Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST, description="the `next` of the page before")]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="a day or a moment, as 2026-11-30")]
 SnapshotId = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9a-f]{4,64}$", description="a kept snapshot's id, or its beginning")
 ]
@@ -198,6 +199,19 @@ class AuditQuery(Query, frozen=True, kw_only=True):
 
     before: Number | None = None
     limit: Limit = 100
+    since: Moment = ""
+    until: Moment = ""
+    mirror: Annotated[str, msgspec.Meta(max_length=63, description="of this mirror only")] = ""
+    act: Annotated[str, msgspec.Meta(max_length=40, description="of this kind only, as `approve`")] = ""
+
+
+class AuditExportQuery(Query, frozen=True, kw_only=True):
+    """Selects the part of the audit log that is exported."""
+
+    since: Moment = ""
+    until: Moment = ""
+    mirror: Annotated[str, msgspec.Meta(max_length=63, description="of this mirror only")] = ""
+    act: Annotated[str, msgspec.Meta(max_length=40, description="of this kind only, as `approve`")] = ""
 
 
 UsageDay = Annotated[

@@ -1,4 +1,6 @@
 from .approvals import Approvals as Approvals, Decisions as Decisions
+from .audit_beside import add_audit_beside as add_audit_beside
+from .audit_log import AuditLog as AuditLog, contradicting as contradicting
 from .background_reader import BackgroundReader as BackgroundReader
 from .catalogue import Catalogue as Catalogue
 from .catalogue_settings import CatalogueSettings as CatalogueSettings

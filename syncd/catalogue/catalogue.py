@@ -9,6 +9,7 @@ import apsw
 
 from manifests.messages import message
 from syncd.catalogue.approvals import Approvals
+from syncd.catalogue.audit_log import AuditLog
 from syncd.catalogue.catalogue_settings import CatalogueSettings
 from syncd.catalogue.changed_files import ChangedFiles
 from syncd.catalogue.claims import Claims
@@ -95,6 +96,7 @@ class Catalogue:
             if is_joined:
                 shrink(database)
             database.set_cache(DAEMON_CACHE)
+            AuditLog(database).seal_audit()
             self.files.upgrade()
         except apsw.Error as error:
             told = database.translated(error)  # before `close` frees inodes

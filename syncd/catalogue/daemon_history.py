@@ -1,4 +1,4 @@
-"""The records that a daemon keeps for people: passes and their events, the audit log, pauses."""
+"""The records that a daemon keeps for people: passes and their events, pauses."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ import msgspec
 from manifests.messages import pack, unpack
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.parts import DaemonPart
-from syncd.core import AuditView, PassEvent, PassView, message_view
+from syncd.core import PassEvent, PassView, message_view
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -19,7 +19,7 @@ _COLUMNS = ", ".join(PassView.__struct_fields__).replace(
 
 @reads_rows
 class DaemonHistory(DaemonPart):
-    """Passes, their events, the audit log and pauses."""
+    """Passes, their events and pauses."""
 
     # -- passes ---------------------------------------------------------------------------------------------------
 
@@ -113,34 +113,6 @@ class DaemonHistory(DaemonPart):
                 "SELECT mirror, day, bytes FROM fetched WHERE day>=? AND day<=? ORDER BY mirror, day", (first, last)
             )
         ]
-
-    # -- the audit log --------------------------------------------------------------------------------------------
-
-    def add_audit(self, *, at: float, who: str, what: str, mirror: str, outcome: str) -> AuditView:
-        """Add one line to the audit log."""
-        row = self._db.one(
-            "INSERT INTO audit (at, who, what, mirror, outcome, message) VALUES (?,?,?,?,?,?) RETURNING id",
-            (at, who, what, mirror, outcome, pack(outcome)),
-        )
-        return AuditView(
-            id=int(row[0]), at=at, who=who, what=what, mirror=mirror, outcome=outcome, message=message_view(outcome)
-        )
-
-    def audit(self, before: int | None, limit: int) -> list[AuditView]:
-        """Return lines of the audit log with ids below `before`, the newest first."""
-        return [
-            _struct_of(AuditView, row)
-            for row in self._db.rows(
-                "SELECT id, at, who, what, mirror, outcome, message FROM audit WHERE (?1 IS NULL OR id<?1) "
-                "ORDER BY id DESC LIMIT ?2",
-                (before, limit),
-            )
-        ]
-
-    def forget_audit(self, before: float) -> int:
-        """Delete older lines; return their number."""
-        self._db.do("DELETE FROM audit WHERE at<?", (before,))
-        return int(self._db.one("SELECT changes()")[0])
 
     # -- pauses ---------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """The records that a daemon keeps for people, and what its checks found."""
 
+from syncd.catalogue.audit_log import AuditLog
 from syncd.catalogue.daemon_history import DaemonHistory
 from syncd.catalogue.database import Database
 from syncd.catalogue.file_findings import FileFindings
 from syncd.catalogue.mirror_files import MirrorFiles
 
 
-class PassHistory(DaemonHistory):
+class PassHistory(DaemonHistory, AuditLog):
     """Passes, their events, the audit log and pauses; and of each mirror, its quarantine and the damage found."""
 
     def __init__(self, database: Database, files: MirrorFiles) -> None:

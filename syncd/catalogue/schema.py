@@ -226,6 +226,15 @@ INSERT INTO fetched SELECT mirror.name, date(coalesce(pass.ended, pass.began), '
   FROM pass JOIN mirror ON mirror.id=pass.mirror GROUP BY 1, 2 HAVING bytes>0 AND day IS NOT NULL;
 """
 
+# The audit log is a hash chain; entries that were there are chained by `AuditLog.seal_audit`.
+VERSION_17 = """
+ALTER TABLE audit ADD COLUMN door TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN changes TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN details TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN previous TEXT NOT NULL DEFAULT '';
+ALTER TABLE audit ADD COLUMN hash TEXT NOT NULL DEFAULT '';
+"""
+
 JOINED = 13  # the last version with the records of all mirrors in one file
 STEPS = (
     VERSION_1,
@@ -244,5 +253,6 @@ STEPS = (
     VERSION_14,
     VERSION_15,
     VERSION_16,
+    VERSION_17,
 )
 SCHEMA_VERSION = len(STEPS)

@@ -5,8 +5,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from manifests.messages import count, message
+from syncd.catalogue import add_audit_beside
+from syncd.cli.output import print_warning
 from syncd.control import Actor
 from syncd.core import SyncdError
 from syncd.session import Session
@@ -19,6 +22,7 @@ class AuditedAct:
 
     def __init__(self) -> None:
         self.outcome: str = message("done")
+        self.details: dict[str, str] = {}
 
 
 @contextmanager
@@ -31,8 +35,15 @@ def audited(session: Session, mirror: str, what: str) -> Iterator[AuditedAct]:
         act.outcome = message("failed: {error}", error=error)
         raise
     finally:
+        who = person()
         session.catalogue.pass_history.add_audit(
-            at=time.time(), who=str(person()), what=what, mirror=mirror, outcome=act.outcome
+            at=time.time(),
+            who=str(who),
+            door=who.door,
+            what=what,
+            mirror=mirror,
+            outcome=act.outcome,
+            details=who.details | act.details,
         )
 
 
@@ -55,6 +66,33 @@ def files_unpinned(paths: list[str]) -> str:
     """Return the outcome of releasing files."""
     number = count(len(paths), "{n} file unpinned", "{n:,} files unpinned")
     return message("{number}: {paths}", number=number, paths=paths[:SHOWN])
+
+
+def manifest_by() -> dict[str, str]:
+    """Return who brings a manifest by the command line."""
+    who = person()
+    return {"who": str(who), "door": who.door}
+
+
+def record_beside(state: Path, what: str, outcome: str, *, details: dict[str, str] | None = None) -> None:
+    """Write an entry for an act that needs no session, also beside a running daemon.
+
+    Without a Catalogue there is no log yet. One that cannot be written is reported, and the act stays done.
+    """
+    who = person()
+    try:
+        add_audit_beside(
+            state,
+            at=time.time(),
+            who=str(who),
+            door=who.door,
+            what=what,
+            mirror="",
+            outcome=outcome,
+            details=who.details | (details or {}),
+        )
+    except SyncdError as error:
+        print_warning(message("the audit log could not be written: {error}", error=error), json=False)
 
 
 def person() -> Actor:

@@ -24,6 +24,7 @@ COMMANDS = (
     "forget",
     "rebuild",
     "probe",
+    "audit",
     "token",
     "metadata",
     "usage",

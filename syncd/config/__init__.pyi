@@ -1,4 +1,5 @@
 from .api_access import ApiSettings as ApiSettings, Role as Role, Token as Token
+from .changed_keys import changed_keys as changed_keys, flat_keys as flat_keys
 from .credentials import Secret as Secret
 from .load import (
     Config as Config,

@@ -79,9 +79,9 @@ class Token(BaseModel):
     """The last day (UTC) on which the token is good."""
     revoked: Day | None = None
     """The day on which `syncd token revoke` ended it; its name stays, so that the log tells whose it was."""
-    sha256: Annotated[str, BeforeValidator(_sha256)] | None = None
+    sha256: Annotated[str, BeforeValidator(_sha256)] | None = Field(default=None, repr=False)
     """The sha256 of a token that `syncd token` created."""
-    scrypt: Annotated[str, BeforeValidator(_scrypt)] | None = None
+    scrypt: Annotated[str, BeforeValidator(_scrypt)] | None = Field(default=None, repr=False)
     """Salt and scrypt hash of a token that a person chose."""
 
     @property

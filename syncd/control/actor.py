@@ -23,6 +23,12 @@ class Actor(str):
         self.door, self.uid, self.token = door, uid, token
         return self
 
+    @property
+    def details(self) -> dict[str, str]:
+        """Return what the audit log keeps beside the name."""
+        given = {"uid": "" if self.uid is None else str(self.uid), "token": self.token}
+        return {key: value for key, value in given.items() if value}
+
     def __str__(self) -> str:
         """Return the name alone."""
         return str.__getitem__(self, slice(None))

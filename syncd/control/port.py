@@ -32,7 +32,7 @@ from syncd.control.views import (
     SnapshotView,
     StoreView,
 )
-from syncd.core import AuditView, Event, FailureView, PassEvent, PassView
+from syncd.core import AuditVerdict, AuditView, Event, FailureView, PassEvent, PassView
 
 
 class Control(Protocol):
@@ -134,8 +134,25 @@ class Control(Protocol):
         """Return the files that failed to download, with paths after `after`, sorted."""
         ...
 
-    async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
-        """Return the audit log, the newest entry first, with ids below `before`."""
+    async def audit(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        after: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        mirror: str = "",
+        act: str = "",
+    ) -> list[AuditView]:
+        """Return the audit log, the newest entry first, with ids below `before`; with `after`, the oldest first.
+
+        `since` and `until` are times, and `act` is the `what` of entries.
+        """
+        ...
+
+    async def check_audit(self) -> AuditVerdict:
+        """Check the hash chain of the audit log, and its end against the store's record of it."""
         ...
 
     async def usage(

@@ -1,4 +1,14 @@
 from . import errors as errors
+from .audit_chain import (
+    CUT as CUT,
+    GAP as GAP,
+    GENESIS as GENESIS,
+    Anchor as Anchor,
+    AuditVerdict as AuditVerdict,
+    Misfit as Misfit,
+    audit_hash as audit_hash,
+    check_chain as check_chain,
+)
 from .errors import (
     LOCAL_FAILURES as LOCAL_FAILURES,
     Archived as Archived,
@@ -102,6 +112,7 @@ from .pass_views import (
     OUTCOMES as OUTCOMES,
     AuditView as AuditView,
     FailureView as FailureView,
+    KeyChange as KeyChange,
     Level as Level,
     PassEvent as PassEvent,
     PassView as PassView,

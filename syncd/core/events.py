@@ -298,11 +298,13 @@ class StoreChanged(Event, frozen=True):
 
 
 class Audited(Event, frozen=True):
-    """A user changed something, or tried to."""
+    """A user changed something, or tried to; `entry` and `hash` are those of the entry in the audit log."""
 
     who: str
     what: str
     outcome: str
+    entry: int = 0
+    hash: str = ""
 
 
 class Reloaded(Event, frozen=True):

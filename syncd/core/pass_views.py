@@ -72,14 +72,36 @@ class FailureView(msgspec.Struct, frozen=True, kw_only=True):
     """`reason` as a code and values."""
 
 
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of a manifest or of syncd.yaml that changed; a value that may not be shown is `***`."""
+
+    key: str
+    old: str | None = None
+    """None: the key was not there."""
+    new: str | None = None
+    """None: the key is not there any more."""
+
+
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the audit log: an action, carried out or refused."""
 
     id: int
     at: float
     who: str
+    door: str = ""
+    """The way the action came: `cli` (a command by itself), `api` (a token), `page` (a person who is signed in),
+    `socket` (a command that asked the daemon), `file` (a file that was changed), `daemon` (syncd itself);
+    "": not recorded."""
     what: str
     mirror: str
+    changes: tuple[KeyChange, ...] = ()
+    """The keys that changed, if it was a manifest or the configuration."""
+    details: dict[str, str] = {}
+    """What else there is to say, as the file that changed or the reason that was given."""
+    previous: str = ""
+    """The hash of the entry before."""
+    hash: str = ""
+    """The sha256 of this entry in canonical JSON, without this field."""
     outcome: str
     message: MessageView | None = None
     """`outcome` as a code and values."""

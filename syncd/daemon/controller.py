@@ -19,13 +19,13 @@ from syncd.control import (
     UsageBy,
     UsageReport,
 )
-from syncd.core import AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
+from syncd.core import AuditVerdict, AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
 from syncd.daemon import queries
 from syncd.daemon.copies import copies
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.reasons import because
-from syncd.engine import PlanResult, make_plan
+from syncd.engine import PlanResult, make_plan, read_anchors
 from syncd.session import read_dataset_report
 from syncd.usage import read_hours, read_period, read_report
 
@@ -131,9 +131,26 @@ class Controller(LiveViews, OperatorActions):
         row = self._row(name)
         return await self._reader.run(lambda c: queries.failures(c, row, after, limit))
 
-    async def audit(self, *, before: int | None = None, limit: int = 100) -> list[AuditView]:
-        """Return the audit log, the newest entry first."""
-        return await self._reader.run(lambda c: c.pass_history.audit(before, limit))
+    async def audit(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+        after: int | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        mirror: str = "",
+        act: str = "",
+    ) -> list[AuditView]:
+        """Return the audit log, the newest entry first; with `after`, the oldest first."""
+        return await self._reader.run(
+            lambda c: c.pass_history.audit(before, limit, after=after, since=since, until=until, mirror=mirror, act=act)
+        )
+
+    async def check_audit(self) -> AuditVerdict:
+        """Check the hash chain of the audit log, and its end against the store's record of it."""
+        anchors = await read_anchors(self._session().store)
+        return await self._reader.run(lambda c: c.pass_history.check_audit(anchors))
 
     async def usage(
         self, first: str = "", last: str = "", by: UsageBy = "mirror", *, mirrors: Collection[str] | None = None

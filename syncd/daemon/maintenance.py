@@ -9,12 +9,13 @@ from syncd.core import BackupFailed, BackupWritten, NotFound, SyncdError, next_t
 from syncd.daemon.backup import back_up, backups, prune
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.rounds import run_rounds
-from syncd.engine import REASON
+from syncd.engine import REASON, anchor_audit
 from syncd.session import Session
 from syncd.usage import day_of, destroy_old_key
 
 FIRST = 60.0  # seconds after the start
 EVERY = 600.0
+ANCHOR_EVERY = 30.0  # seconds between two looks at whether the audit log grew
 QUARANTINE = ".syncd/quarantine/"
 BITES = 1_000  # most pieces of free space returned to the disk in one round
 KEPT_PASSES = 10  # kept of each mirror, whatever their age
@@ -34,7 +35,9 @@ class Maintenance:
 
     async def run(self) -> None:
         """Run a round every EVERY seconds while the store is online; ends when cancelled."""
-        await run_rounds(self.registry, self.once, EVERY, first=FIRST)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_rounds(self.registry, self.anchor, ANCHOR_EVERY, first=ANCHOR_EVERY))
+            group.create_task(run_rounds(self.registry, self.once, EVERY, first=FIRST))
 
     async def once(self) -> None:
         """Run one round; a failure is reported, and the next round tries again."""
@@ -59,7 +62,14 @@ class Maintenance:
         destroy_old_key(self.session().config.state, day_of(now))
         pass_history.forget_events(now - retention.events)
         pass_history.forget_passes(now - retention.passes, KEPT_PASSES)
-        pass_history.forget_audit(now - retention.audit)
+        pass_history.forget_audit(now - retention.audit, now)
+
+    async def anchor(self) -> None:
+        """Write the end of the audit log to the store, where a cut of the log is found."""
+        try:
+            await anchor_audit(self.session().store, self.registry.catalogue, self.registry.now())
+        except SyncdError as error:
+            self.registry.on_event(BackupFailed("", f"audit: {error}"))
 
     async def _empty_quarantine(self) -> None:
         """Delete quarantined files past their retention, once a day."""

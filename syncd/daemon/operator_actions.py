@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from manifests.messages import count, message
 from syncd.catalogue import MirrorRow
+from syncd.control import actor_of
 from syncd.core import Audited, AuditView, Busy, NotFound, SyncdError
 from syncd.daemon.control_base import ControlBase
 from syncd.daemon.mirror_state import MirrorState
@@ -169,9 +170,15 @@ class OperatorActions(ControlBase):
 
     def _written(self, who: str, what: str, name: str, outcome: str) -> AuditView:
         entry = self._registry.catalogue.pass_history.add_audit(
-            at=self._registry.now(), who=str(who), what=what, mirror=name, outcome=outcome
+            at=self._registry.now(),
+            who=str(who),
+            door=actor_of(who).door,
+            what=what,
+            mirror=name,
+            outcome=outcome,
+            details=actor_of(who).details,
         )
-        self._registry.on_event(Audited(name, str(who), what, outcome))
+        self._registry.on_event(Audited(name, str(who), what, outcome, entry.id, entry.hash))
         return entry
 
     def _refused(self, who: str, what: str, name: str, reason: str) -> SyncdError:

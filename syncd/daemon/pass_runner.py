@@ -57,7 +57,7 @@ class PassRunner:
         mirror, who = mirror_state.declared.mirror, mirror_state.requested_by
         mirror_state.requested_by = ""
         row = registry.catalogue.history.ensure_row(mirror)  # the pass itself refuses
-        self.session().save_manifest(mirror.name, mirror_state.declared.text)
+        self.session().save_manifest(mirror.name, mirror_state.declared.text, file=mirror_state.declared.file)
         now, clock = registry.now(), registry.clock()
         pass_id = registry.catalogue.pass_history.begin(row.id, why=why, who=who, at=now)
         mirror_state.row = row

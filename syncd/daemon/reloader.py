@@ -14,12 +14,21 @@ from manifests.model import ManifestProblem, Mirror, load_mirror
 from manifests.origins import origin_of
 from syncd.catalogue import moved_from, overlap
 from syncd.config import Config
-from syncd.core import ConfigError, ManifestAccepted, ManifestRejected, ManifestWithdrawn, Reloaded, ReloadFailed
+from syncd.core import (
+    Audited,
+    AuditView,
+    ConfigError,
+    ManifestAccepted,
+    ManifestRejected,
+    ManifestWithdrawn,
+    Reloaded,
+    ReloadFailed,
+)
 from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.process import Notifier
-from syncd.session import Session, names
+from syncd.session import Session, names, record_configuration, record_withdrawal, save_manifest
 from syncd.sources import TRANSPORTS
 
 LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
@@ -53,6 +62,7 @@ class Reloader:
     async def start(self) -> None:
         """Declare the stored copies, then the manifests."""
         self._mark = await asyncio.to_thread(file_mark, self.deps.watched)
+        self._note_configuration(self.session.config)
         self.registry.declare((), {})  # the stored copies, before any manifest is read
         await self.scan(at_once=True)
         self.declare()
@@ -122,16 +132,22 @@ class Reloader:
         self.registry.declare(self.manifests.in_force.values(), rejected)
         self._store_manifests()
 
+    def _tell(self, entry: AuditView | None) -> None:
+        if entry is not None:
+            self.registry.on_event(Audited(entry.mirror, entry.who, entry.what, entry.outcome, entry.id, entry.hash))
+
     def _store_manifests(self) -> None:
         """Record the manifests in force: the public side, which may be another process, reads them in the Catalogue."""
-        in_force = {one.mirror.name: one.text for one in self.manifests.in_force.values()}
+        in_force = {one.mirror.name for one in self.manifests.in_force.values()}
         settings = self.session.catalogue.settings
-        for name, text in in_force.items():
-            if settings.get(f"manifest:{name}") != text:
-                settings.set(f"manifest:{name}", text)
+        for one in self.manifests.in_force.values():
+            name = one.mirror.name
+            self._tell(save_manifest(self.session.catalogue, name, one.text, at=self.deps.now(), file=one.file))
         for name in {*in_force, *self.registry.states}:
             withdrawn = "" if name in in_force else "yes"
             if (settings.get(f"withdrawn:{name}") or "") != withdrawn:
+                if withdrawn and settings.get(f"manifest:{name}") is not None:
+                    self._tell(record_withdrawal(self.session.catalogue, name, at=self.deps.now()))
                 settings.set(f"withdrawn:{name}", withdrawn)
 
     def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
@@ -188,9 +204,16 @@ class Reloader:
         for token in config.tokens:
             if token.revoked is not None and token.name not in before:
                 outcome = message("the token of {name} was revoked", name=token.name)
-                self.session.catalogue.pass_history.add_audit(
-                    at=self.deps.now(), who="syncd.yaml", what="revoke", mirror="", outcome=outcome
+                self._tell(
+                    self.session.catalogue.pass_history.add_audit(
+                        at=self.deps.now(), who="syncd.yaml", door="file", what="revoke", mirror="", outcome=outcome
+                    )
                 )
+
+    def _note_configuration(self, config: Config) -> None:
+        """Write to the audit log which keys of the configuration changed, also while no daemon ran."""
+        catalogue, file = self.session.catalogue, self.deps.watched
+        self._tell(record_configuration(catalogue, config, at=self.deps.now(), file=file))
 
     def _adopt(self, config: Config) -> bool:
         """Apply a new configuration; returns True if the paths of the manifests changed."""
@@ -202,6 +225,7 @@ class Reloader:
         )
         self.manifests.paths = config.manifests
         self._note_revocations(old, config)
+        self._note_configuration(config)
         if "credentials" in changed:
             self.manifests.recheck_all()
         self.adjust()

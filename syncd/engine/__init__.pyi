@@ -1,5 +1,10 @@
 from .agreed_plan import AgreedPlan as AgreedPlan, read_plan as read_plan
 from .ask_source import SourceAnswer as SourceAnswer, ask_source as ask_source
+from .audit_anchor import (
+    anchor_audit as anchor_audit,
+    go_on_after_anchor as go_on_after_anchor,
+    read_anchors as read_anchors,
+)
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .catch_up import caught_up as caught_up
 from .file_modes import is_restricted as is_restricted, use_recorded_modes as use_recorded_modes

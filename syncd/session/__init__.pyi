@@ -13,5 +13,10 @@ from .published import (
     published_mirrors as published_mirrors,
     refresh_listed as refresh_listed,
 )
+from .recorded_changes import (
+    record_configuration as record_configuration,
+    record_withdrawal as record_withdrawal,
+    save_manifest as save_manifest,
+)
 from .session import VERSION as VERSION, Session as Session
 from .usage_exports import read_dataset_report as read_dataset_report

@@ -32,6 +32,7 @@ from syncd.core import (
     OriginBack,
     Secrets,
     Store,
+    SyncdError,
     TransferRetried,
     TransientError,
     Transport,
@@ -41,14 +42,17 @@ from syncd.engine import (
     HeadSigner,
     PassContext,
     Pool,
+    anchor_audit,
     caught_up,
     error_name,
+    go_on_after_anchor,
     is_restricted,
     roll_forward,
     unknown_mirror,
 )
 from syncd.session.manifests import parse
 from syncd.session.plugins import ONCE, group_id, open_reader, start_policy, upstream_of
+from syncd.session.recorded_changes import save_manifest
 from syncd.session.signing import head_signer
 from syncd.sources import EXTRAS, CredentialKeeper, MultiSourceTransport, TokenBroker, Upstream, open_upstream
 from syncd.stores import LEASE, Lease
@@ -60,6 +64,7 @@ VERSION = version("syncd")
 MAX_TOKEN = 64 << 10  # bytes of a response that holds a token
 TOKEN_ATTEMPTS = 4  # at a request for a token
 _ACCESS = {"open": 0, "registered": 1, "restricted": 2, "controlled": 2, "embargoed": 2}  # the widest first
+ANCHOR = 10.0  # seconds in which the end of the audit log is written to the store
 SEVERAL = 3  # attempts at one of several sources
 
 
@@ -217,7 +222,13 @@ class Session(msgspec.Struct, frozen=True):
                 settle=self._settle_lease,
             ) as was_behind,
         ):
-            yield was_behind
+            known = await go_on_after_anchor(self.store, self.catalogue, self.now())
+            try:
+                yield was_behind
+            finally:
+                with suppress(SyncdError, TimeoutError):
+                    async with asyncio.timeout(ANCHOR):
+                        await anchor_audit(self.store, self.catalogue, self.now(), known)
 
     async def _settle_lease(self) -> None:
         await retrying(self.lease.settle, LEASE, start_policy(self.config.store.url))
@@ -354,9 +365,9 @@ class Session(msgspec.Struct, frozen=True):
             self.listener(HeadUnsigned(mirror.name, str(error)))
             return None
 
-    def save_manifest(self, name: str, text: str) -> None:
-        """Record the manifest with which a mirror is synced."""
-        self.catalogue.settings.set(f"manifest:{name}", text)
+    def save_manifest(self, name: str, text: str, *, file: str = "", who: str = "", door: str = "file") -> None:
+        """Record the manifest with which a mirror is synced, and a change of it in the audit log."""
+        save_manifest(self.catalogue, name, text, at=self.now(), file=file, who=who, door=door)
         if self.catalogue.settings.get(f"withdrawn:{name}"):
             self.catalogue.settings.set(f"withdrawn:{name}", "")
 

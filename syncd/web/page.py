@@ -47,7 +47,7 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", "/check", "check", show_check),
     _page("POST", "/check", "checkText", check_text),
     _page("GET", "/usage", "usage", show_usage, query=a.UsageQuery),
-    _page("GET", "/audit", "audit", visitor.show_audit, role="operator", query=a.AuditQuery),
+    _page("GET", "/audit", "audit", visitor.show_audit, role="operator", query=visitor.AuditPageQuery),
     _page("GET", "/login", "login", visitor.show_login, role=None, query=visitor.BackQuery),
     _page("POST", "/login", "loginToken", visitor.login_token, role=None),
     _page("POST", "/logout", "logout", visitor.logout, role=None),

@@ -1,8 +1,10 @@
 """The pages that concern who looks: login, logout, language, and the audit log."""
 
+from urllib.parse import urlencode
+
 from aiohttp import web
 
-from syncd.api import BACK, COOKIE as SESSION, LASTS, ApiContext, Call, HttpError, schemas as a
+from syncd.api import BACK, COOKIE as SESSION, LASTS, ApiContext, Call, HttpError, chosen, schemas as a
 from syncd.web.i18n.translator import COOKIE as LANGUAGE
 from syncd.web.rendering import local_place, see_other, site_of
 
@@ -13,6 +15,12 @@ class BackQuery(a.Query, frozen=True, kw_only=True):
     """Where to go afterwards."""
 
     back: str = "/"
+
+
+class AuditPageQuery(a.AuditQuery, frozen=True, kw_only=True):
+    """Which part of the audit log is shown, and whether all of it is checked."""
+
+    check: bool = False
 
 
 async def show_login(context: ApiContext, call: Call) -> web.Response:
@@ -59,7 +67,20 @@ async def set_language(context: ApiContext, call: Call) -> web.Response:
 
 
 async def show_audit(context: ApiContext, call: Call) -> web.Response:
-    """Show the audit log."""
-    found = await context.control.audit(before=call.query.before, limit=call.query.limit)
-    older = found[-1].id if len(found) >= call.query.limit else None
-    return await site_of(context).render(context, call.request, "audit.html", here="audit", audit=found, older=older)
+    """Show the audit log, or a part of it; and on request, whether it is whole."""
+    query = call.query
+    found = await context.control.audit(before=query.before, limit=query.limit, **chosen(call))
+    older = found[-1].id if len(found) >= query.limit else None
+    kept = {name: value for name in ("since", "until", "mirror", "act") if (value := getattr(query, name))}
+    return await site_of(context).render(
+        context,
+        call.request,
+        "audit.html",
+        here="audit",
+        audit=found,
+        older=older,
+        chosen=query,
+        selection=urlencode(kept),
+        may_check=context.caller is None,
+        verdict=await context.control.check_audit() if query.check else None,
+    )

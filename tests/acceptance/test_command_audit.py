@@ -26,8 +26,10 @@ def archive(tmp_path):
 def log(state):
     with Catalogue(state, read_only=True) as catalogue:
         found = catalogue.pass_history.audit(None, 100)
+        assert catalogue.pass_history.check_audit().misfit is None
     assert all(one.who.endswith("command line)") or one.who == "command line" for one in found)
-    return [(one.what, one.mirror, str(one.outcome)) for one in reversed(found)]
+    assert all(one.door == "cli" and "uid" in one.details for one in found if one.what != "manifest")
+    return [(one.what, one.mirror, str(one.outcome)) for one in reversed(found) if one.what not in ("manifest", "sync")]
 
 
 def test_each_act_of_the_command_line_is_one_entry(archive):

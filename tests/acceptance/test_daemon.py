@@ -271,7 +271,7 @@ async def test_a_paused_mirror_stays_paused_over_a_restart(house):
             await control.sync("m", "bob")
         await control.resume("m", "bob")
         await house.until(lambda: house.heard(PassFinished))
-        assert [(one.who, one.what) for one in await control.audit()] == [
+        assert [(one.who, one.what) for one in await control.audit() if one.what != "manifest"] == [
             ("bob", "resume"),
             ("bob", "sync"),
             ("ada", "pause"),
@@ -460,5 +460,5 @@ async def test_a_revoked_token_is_in_the_audit_log(house):
     async with house.living() as control:
         house.configure("backup: {keep: 0}\nbudget: {keep_free: 0 B}\n" + line % ", revoked: 2026-01-01")
         await house.until(lambda: house.heard(Reloaded))
-        (entry,) = await control.audit()
+        (entry,) = [one for one in await control.audit() if one.what == "revoke"]
         assert (entry.who, entry.what, entry.outcome) == ("syncd.yaml", "revoke", "the token of uni was revoked")

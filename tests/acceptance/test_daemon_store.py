@@ -217,7 +217,9 @@ async def test_the_catalogue_is_backed_up_pruned_and_brought_back(house):
     assert "restored .syncd/backup/" in told
     assert "a: 4 files" in told, "what was published since is rebuilt from the store"
     with Catalogue(house.state) as catalogue:
-        assert [one.what for one in catalogue.pass_history.audit(None, 10)] == ["resume", "pause"]
+        assert [one.what for one in catalogue.pass_history.audit(None, 10)] == [
+            "rebuild", "resume", "pause", "manifest",
+        ]  # fmt: skip
         assert len(catalogue.pass_history.passes(None, None, 10)) >= 1
     damaged = house.store / ".syncd/backup" / places[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
@@ -273,10 +275,11 @@ async def test_what_is_old_is_forgotten_but_the_last_passes_stay(house):
         await upkeep(house).once()
         assert len(await control.passes("a")) == 10
         assert await control.pass_events("a", (await control.passes("a"))[0].id) == []
-        assert len(await control.audit(limit=1000)) == 12
+        assert len(await control.audit(limit=1000)) == 13
         house.time.forward(400 * DAY)
         await upkeep(house).once()
-        assert await control.audit() == []
+        assert [one.what for one in await control.audit()] == ["audit cut"]
+        assert (await control.check_audit()).misfit is None
 
 
 def lying(folder):

@@ -319,4 +319,4 @@ async def test_an_address_that_is_taken_is_a_clear_error(control, api):
 def test_no_token_is_ever_kept():
     text = repr(Tokens(TOKENS, clock=lambda: 0.0).__dict__) + repr(TOKENS)
     assert OPERATOR not in text
-    assert hashlib.sha256(OPERATOR.encode()).hexdigest() in text
+    assert hashlib.sha256(OPERATOR.encode()).hexdigest() in {one.sha256 for one in TOKENS}

@@ -23,6 +23,8 @@ async def apply(
     """
     import asyncio
 
+    from manifests.messages import message
+    from syncd.cli.audit import audited, manifest_by
     from syncd.cli.commands.sync import sync_outcome
     from syncd.core import ConfigError
     from syncd.engine import Pass, read_plan
@@ -31,8 +33,6 @@ async def apply(
     plan = await asyncio.to_thread(read_plan, file)
     mirror, text = await asyncio.to_thread(read_manifest, Path(plan.header.manifest))
     if mirror.name != plan.header.mirror:
-        from manifests.messages import message
-
         raise ConfigError(
             message(
                 "{manifest}: declares mirror {now}, and the plan is of {planned}: make it again",
@@ -44,8 +44,10 @@ async def apply(
     with context.progress() as progress:
         async with context.open_session(progress.listener) as session:
             session.catalogue.history.require_own(mirror)
-            session.save_manifest(mirror.name, text)
-            async with session.pass_context(mirror) as work:
-                result = await Pass(work, plan).run()
+            session.save_manifest(mirror.name, text, file=plan.header.manifest, **manifest_by())
+            with audited(session, mirror.name, "apply") as act:
+                async with session.pass_context(mirror) as work:
+                    result = await Pass(work, plan).run()
+                act.outcome = message("snapshot {snapshot}", snapshot=result.snapshot[:12])
             progress.stop()
             return sync_outcome(context, session, result)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncd.cli import output
-from syncd.cli.registration import Json, group, plain_command
+from syncd.cli.registration import Json, config_file, group, plain_command, shared_options
 
 if TYPE_CHECKING:
     from manifests.node_keys import KeyChain
@@ -35,6 +35,7 @@ def new(out: Out, passphrase_file: Passphrase = None, json: Json = False) -> int
 
     made = SecretKey.generate()
     _write(out, made, _passphrase(passphrase_file))
+    _record("key new", made, out)
     _print_public(made, json=json, file=out)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {out}}}}}")
@@ -98,6 +99,7 @@ def rotate(
     longer = _longer(file, node, old, [made.public.text, *(also or [])], signers, threshold)
     _write(out, made, passphrase)
     _write_chain(out, longer)
+    _record("key rotate", made, out, {"before": old.public.text})
     _print_public(made, json=json, file=out)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {out}}}}}, and reload the daemon")
@@ -135,10 +137,25 @@ def revoke(
     rest = [kept.public.text, *(one for one in known.keys if one != public)]
     longer = _longer(keep, node, signers[0], rest, [*signers, kept], known.threshold, before)
     _write_chain(keep, longer)
+    _record("key revoke", kept, keep, {"revoked": public})
     _print_public(kept, json=json, file=keep)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {keep}}}}}, and reload the daemon")
     return DONE
+
+
+def _record(what: str, held: "SecretKey", file: Path, details: dict[str, str] | None = None) -> None:
+    """Write an act to the audit log of the state folder that the configuration names, if there is one."""
+    from manifests.messages import message
+    from syncd.cli.audit import record_beside
+    from syncd.core import ConfigError
+
+    try:
+        state = shared_options(config=config_file(None)).state
+    except ConfigError:  # a key is made before there is a configuration
+        return
+    outcome = message("the public key is {key}", key=held.public.text)
+    record_beside(state, what, outcome, details={"file": str(file)} | (details or {}))
 
 
 def _longer(

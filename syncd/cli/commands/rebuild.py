@@ -29,6 +29,8 @@ async def rebuild(
     ] = None,
 ) -> int:
     """Rebuild the Catalogue, or the records of one mirror, from the store. Downloads nothing."""
+    from manifests.messages import count
+    from syncd.cli.audit import audited
     from syncd.core import CatalogueOutdated, Damaged, NotFound
     from syncd.daemon import restore_backup
     from syncd.engine import rebuild as rebuild_catalogue
@@ -58,7 +60,11 @@ async def rebuild(
             except Damaged:
                 return True
 
-        rows = await rebuild_catalogue(session.store, session.catalogue, only=is_wanted)
+        with audited(session, mirror or "", "rebuild") as act:
+            rows = await rebuild_catalogue(session.store, session.catalogue, only=is_wanted)
+            act.outcome = count(len(rows), "{n} mirror rebuilt", "{n:,} mirrors rebuilt")
+            if from_backup is not None:
+                act.details["backup"] = place
         if mirror is not None and not rows:
             raise NotFound(message("{mirror}: the store has no such mirror", mirror=mirror))
         rebuilt = {row.name for row in rows}
@@ -66,9 +72,9 @@ async def rebuild(
         await session.finish_publishes()
         found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
-            output.print_json([{"mirror": name, "files": count, "bytes": size} for name, count, size in found])
-        for name, count, size in found if not context.json else ():
-            output.print_line(f"{name}: {output.files(count)}, {output.size(size)}")
+            output.print_json([{"mirror": name, "files": count, "bytes": size} for name, number, size in found])
+        for name, number, size in found if not context.json else ():
+            output.print_line(f"{name}: {output.files(number)}, {output.size(size)}")
         if not found and not context.json:
             output.print_line("the store contains no mirrors")
         return DONE

@@ -31,31 +31,33 @@ async def sync(
 ) -> int:
     """Run one pass over each mirror: survey, plan, transfer, publish."""
     from manifests.messages import message
-    from syncd.cli.audit import audited
+    from syncd.cli.audit import audited, manifest_by
     from syncd.core import SyncdError
     from syncd.engine import Pass
     from syncd.process import DONE, INTERRUPTED, code_of
     from syncd.session import read_manifest
 
-    declared = [read_manifest(file) for file in files]
+    declared = [(file, *read_manifest(file)) for file in files]
     worst = DONE
     with context.progress() as progress:
         async with context.open_session(progress.listener) as session:
-            for mirror, text in declared:
+            for file, mirror, text in declared:
                 if context.stopping.is_set():
                     return INTERRUPTED
                 _warn_outside_window(mirror)
                 try:
                     _require_enabled(mirror)
                     session.catalogue.history.require_own(mirror)
-                    session.save_manifest(mirror.name, text)
+                    session.save_manifest(mirror.name, text, file=str(file), **manifest_by())
                     if retry_failed:
                         with audited(session, mirror.name, "retry") as act:
                             act.outcome = message("files that keep failing verification are requested at once")
                     # an explicit `settle` says that the source is written to: those files are left for the next pass
                     patient = mirror.source.settle is None
-                    async with session.pass_context(mirror, retry_failed=retry_failed, is_patient=patient) as work:
-                        result = await Pass(work).run()
+                    with audited(session, mirror.name, "sync") as act:
+                        async with session.pass_context(mirror, retry_failed=retry_failed, is_patient=patient) as work:
+                            result = await Pass(work).run()
+                        act.outcome = message("snapshot {snapshot}", snapshot=result.snapshot[:12])
                 except SyncdError as error:
                     progress.stop()
                     output.print_error(error, json=context.json, secrets=context.secrets)

@@ -25,6 +25,8 @@ async def verify(
     ] = False,
 ) -> int:
     """Compare the stored files with their records. Checks presence and size; with --read-data, every byte."""
+    from manifests.messages import message
+    from syncd.cli.audit import audited
     from syncd.core import NotFound
     from syncd.engine import PassPaths, Verification
     from syncd.process import DONE, SOME_FAILED
@@ -50,13 +52,16 @@ async def verify(
             began = time.monotonic()
             report = await verification().run(read_data=read_data)
             if repair and report.faults:
-                try:
-                    manifest = session.manifest(mirror)
-                except NotFound:
-                    await verification().repair(report)
-                else:
-                    async with session.source(manifest) as source:
-                        await verification(source).repair(report)
+                with audited(session, mirror, "repair") as act:
+                    try:
+                        manifest = session.manifest(mirror)
+                    except NotFound:
+                        await verification().repair(report)
+                    else:
+                        async with session.source(manifest) as source:
+                            await verification(source).repair(report)
+                    mended = sum(fault.repaired for fault in report.faults)
+                    act.outcome = message("{mended} of {n} faults repaired", mended=mended, n=len(report.faults))
             progress.stop()
             verdicts = session.catalogue.holdings.verdicts(row.id)
             _show_report(context, report, verdicts, time.monotonic() - began, read_data=read_data)

@@ -30,7 +30,7 @@ from syncd.core import (
 )
 
 PRIVATE = frozenset(
-    f".syncd/{name}" for name in ("staged", "tmp", "quarantine", "removed", "reports", "journal", "backup")
+    f".syncd/{name}" for name in ("staged", "tmp", "quarantine", "removed", "reports", "journal", "audit", "backup")
 )
 """Folders that only the service reads; the umask decides about all others."""
 PRIVATE_FILES = frozenset({".syncd/lease.json", ".syncd/lock"})
