@@ -30,7 +30,7 @@ class Caller:
     """Who asks, after authentication; without a role, a stranger."""
 
     name: str = ""
-    role: Literal["", "reader", "operator", "partner"] = ""
+    role: Literal["", "reader", "steward", "operator", "partner"] = ""
     mirrors: tuple[str, ...] | None = None
     """Globs of the mirrors that the token is limited to; None: it is not limited."""
     accepted: frozenset[str] = frozenset()
@@ -90,7 +90,7 @@ def may(caller: Caller, mirror: "Mirror | None", part: Part, now: datetime) -> A
 def admits(caller: Caller, name: str, level: Level, part: Part) -> Answer:
     """Decide by a mirror's name and level alone; terms and the end of the token are not looked at."""
     is_named = bool(caller.role) and caller.names(name)
-    if is_named and (caller.role == "operator" or (caller.role == "reader" and part != "bytes")):
+    if is_named and (caller.role in {"steward", "operator"} or (caller.role == "reader" and part != "bytes")):
         return "allowed"
     if level == "private":
         return "absent"

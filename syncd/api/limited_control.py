@@ -54,7 +54,7 @@ class LimitedControl:
     def __init__(self, control: Control, caller: Caller) -> None:
         self._control = control
         self._caller = caller
-        self._is_staff = caller.role in {"reader", "operator"}
+        self._is_staff = caller.role in {"reader", "steward", "operator"}
 
     def __getattr__(self, name: str) -> Any:
         """Return a query or an action of one mirror, once the caller may do that."""

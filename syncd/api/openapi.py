@@ -60,7 +60,7 @@ def statuses(route: Route) -> tuple[int, ...]:
     found = {421, *route.fails}
     if route.role is not None:
         found |= {401, 429, 503}
-    if route.role == "operator":
+    if route.role in {"steward", "operator"}:
         found |= {403, 409}
     if route.query is not None or route.body is not None or route.path_params:
         found |= {400}

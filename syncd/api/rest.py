@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="POST", path=f"{MIRROR}/sync", name="syncMirror", summary="Run a pass as soon as the budget allows.",
-        handler=r.act(Control.sync), role="operator", response=AuditView,
+        handler=r.act(Control.sync), role="steward", response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/pause", name="pauseMirror", summary="Start no pass until it is resumed.",
@@ -60,22 +60,22 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST", path=f"{MIRROR}/approve", name="approveRemovals",
         summary="Approve exactly the losses held now; with `files`, only if it is still that number.",
-        handler=r.approve, role="operator", query=a.ApprovalBody, response=AuditView,
+        handler=r.approve, role="steward", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/reject", name="rejectLosses",
         summary="Reject exactly the losses held now: the copy keeps these files; `files` as for approve.",
-        handler=r.reject, role="operator", query=a.ApprovalBody, response=AuditView,
+        handler=r.reject, role="steward", query=a.ApprovalBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/unpin", name="unpinFile",
         summary="Release a restored file: the next pass follows upstream again.",
-        handler=r.unpin, role="operator", query=a.PathBody, response=AuditView,
+        handler=r.unpin, role="steward", query=a.PathBody, response=AuditView,
     ),
     Route(
         method="POST", path=f"{MIRROR}/restore", name="restoreFile",
         summary="Restore a file as a kept snapshot has it, and keep it so until it is unpinned.",
-        handler=r.restore, role="operator", query=a.RestoreBody, response=AuditView, fails=(409,),
+        handler=r.restore, role="steward", query=a.RestoreBody, response=AuditView, fails=(409,),
     ),
     Route(
         method="POST", path=f"{MIRROR}/tag", name="tagSnapshot",
@@ -90,7 +90,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST", path=f"{MIRROR}/plan", name="planMirror",
         summary="Survey upstream, and return what a pass would do now; changes nothing.",
-        handler=r.ask(Control.plan), role="operator", query=a.PlanQuery, response=PlanView, fails=(409, 422),
+        handler=r.ask(Control.plan), role="steward", query=a.PlanQuery, response=PlanView, fails=(409, 422),
     ),
     Route(
         method="GET", path=f"{MIRROR}/series", name="getMirrorSeries", summary="Rate and backlog of the last 24 hours.",
@@ -187,12 +187,12 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method="GET", path=f"{V1}/audit", name="listAudit", summary="Who changed what, the newest first.",
-        handler=audit.list_audit, cursor="id", role="operator", query=a.AuditQuery, response=a.Audit,
+        handler=audit.list_audit, cursor="id", role="steward", query=a.AuditQuery, response=a.Audit,
     ),
     Route(
         method="GET", path=f"{V1}/audit/export", name="exportAudit",
         summary="The audit log as JSON lines, the oldest entry first; `syncd audit verify FILE` checks them.",
-        handler=audit.export_audit, role="operator", query=a.AuditExportQuery, media="application/jsonl",
+        handler=audit.export_audit, role="steward", query=a.AuditExportQuery, media="application/jsonl",
     ),
     Route(
         method="GET", path=f"{V1}/audit/verify", name="verifyAudit",

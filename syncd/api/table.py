@@ -5,7 +5,7 @@ from pathlib import Path
 from syncd.api.rest import ROUTES
 
 BEGIN, END = "<!-- the table of routes, made by python -m syncd.api.table -->", "<!-- end of the table -->"
-_NEEDS = {None: "none", "reader": "reader", "operator": "**operator**"}
+_NEEDS = {None: "none", "reader": "reader", "steward": "**steward**", "operator": "**operator**"}
 
 
 def table() -> str:

@@ -24,7 +24,7 @@ _HOST = re.compile(
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
 _MAKE = message("write the line that `syncd token NAME` prints")
 
-Role = Literal["reader", "operator", "partner"]
+Role = Literal["reader", "steward", "operator", "partner"]
 TokenState = Literal["good", "expired", "revoked"]
 
 
@@ -62,13 +62,13 @@ class Token(BaseModel):
     name: Annotated[str, Field(pattern=_NAME)]
     """Whose token it is; the audit log shows this name."""
     role: Role = "reader"
-    """`reader` may read; `operator` may also sync, pause, resume, cancel and approve; `partner` is an institution that
-    may read the published mirrors that need a token."""
+    """`reader` may read; `steward` may also plan, sync, approve and reject on the mirrors that it names; `operator` may
+    do everything; `partner` is an institution that may read the published mirrors that need a token."""
     mirrors: Annotated[tuple[MirrorGlob, ...], AtLeastOne] | None = Field(
         default=None, json_schema_extra={"minItems": 1}
     )
-    """Globs of the mirrors that the token is limited to; absent: a reader or operator is not limited, and a partner
-    reads registered mirrors, but no restricted one."""
+    """Globs of the mirrors that the token is limited to; a steward needs them. Absent: a reader or operator is not
+    limited, and a partner reads registered mirrors, but no restricted one."""
     institution: Annotated[str, Field(max_length=200)] = ""
     """Partners only: the institution, in whose name usage is counted."""
     country: Annotated[str, like(r"[a-z]{2}", message("is not a country's code"), message("write it as in cn"))] = ""
@@ -114,6 +114,10 @@ def _token_clashes(raw: Mapping[str, Any]) -> Iterator[KeyConflict]:
     for key in ("institution", "country", "rate"):
         if raw.get(key) is not None and raw.get("role") != "partner":
             yield KeyConflict(key, message("has no effect without {key}", key="role: partner"), message("delete it"))
+    if raw.get("role") == "steward" and raw.get("mirrors") is None:
+        yield KeyConflict(
+            "", message("is of a steward, and names no mirrors"), message("add mirrors, as in mirrors: [landsat-*]")
+        )
     if raw.get("sha256") is not None and raw.get("scrypt") is not None:
         yield KeyConflict("scrypt", message("cannot be combined with sha256"), message("keep one of the two"))
     if raw.get("sha256") is None and raw.get("scrypt") is None:

@@ -37,7 +37,7 @@ MIRROR = "/mirrors/{mirror}"
 ROUTES: tuple[Route, ...] = (
     _page("GET", "/", "fleet", fleet),
     _page("GET", MIRROR, "mirror", mirror_pages.show_mirror, query=mirror_pages.DoneQuery),
-    _page("POST", f"{MIRROR}/act", "act", mirror_pages.act, role="operator"),
+    _page("POST", f"{MIRROR}/act", "act", mirror_pages.act, role="steward"),
     _page("GET", f"{MIRROR}/passes", "passes", mirror_pages.show_passes, query=a.PassesQuery),
     _page("GET", f"{MIRROR}/passes/{{pass_id}}", "pass", mirror_pages.show_pass, query=a.EventsQuery),
     _page("GET", f"{MIRROR}/files", "files", mirror_pages.show_files, query=mirror_pages.FolderQuery),
@@ -47,7 +47,7 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", "/check", "check", show_check),
     _page("POST", "/check", "checkText", check_text),
     _page("GET", "/usage", "usage", show_usage, query=a.UsageQuery),
-    _page("GET", "/audit", "audit", visitor.show_audit, role="operator", query=visitor.AuditPageQuery),
+    _page("GET", "/audit", "audit", visitor.show_audit, role="steward", query=visitor.AuditPageQuery),
     _page("GET", "/login", "login", visitor.show_login, role=None, query=visitor.BackQuery),
     _page("POST", "/login", "loginToken", visitor.login_token, role=None),
     _page("POST", "/logout", "logout", visitor.logout, role=None),

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from manifests.access import in_scope
 from syncd.api import BACK, VISITOR, ApiContext, HttpError
 from syncd.core import printable
 from syncd.web.i18n.translator import COOKIE as LANGUAGE, LANGUAGES, TAGS, Translator, choose, load_messages, load_words
@@ -75,6 +76,8 @@ class PageRenderer:
         known = {
             "speech": speech, "t": speech.say, "static": self.static, "languages": LANGUAGES, "tags": TAGS,
             "visitor": identity, "operator": identity.role == "operator",
+            "steward": identity.role in {"steward", "operator"},
+            "decides": lambda name: identity.role in {"steward", "operator"} and in_scope(identity.mirrors, name),
             "any_operator": context.access.tokens.any_operator,
             "here": "", "back": request.get(BACK) or request.path_qs, "stream": stream, "done": "",
             "daemon": context.control.daemon(),

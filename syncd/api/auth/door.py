@@ -147,19 +147,22 @@ class AccessControl:
         """Reject a request without the needed role."""
         if needs is None or identity.role == "operator" or (needs == "reader" and (self.open or identity.role)):
             return
+        if needs == "steward" and identity.role == "steward":  # of which mirrors, `LimitedControl` decides
+            return
         if identity.role is not None:
             raise HttpError(
                 403,
                 "Denied",
                 message(
-                    "{name} has the role {role}, and this needs the role operator",
+                    "{name} has the role {role}, and this needs the role {needs}",
                     name=identity.name,
                     role=identity.role,
+                    needs=needs,
                 ),
                 message("ask an operator"),
             )
         todo = message("send Authorization: Bearer syncd_…; `syncd token NAME` creates a token")
-        if needs == "operator" and not self.tokens.any_operator:
+        if needs in {"steward", "operator"} and not self.tokens.any_operator:
             todo = message(
                 "create one: `syncd token NAME --role operator`, and add the line that it prints to syncd.yaml"
             )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from syncd.config import Config
 
 ROLE = (
-    "reader: may read. operator: may also sync, pause, resume, cancel and approve. partner: an institution that may "
-    "read the published mirrors that need a token."
+    "reader: may read. steward: may also plan, sync, approve and reject on the mirrors that --mirrors names. operator: "
+    "may do everything. partner: an institution that may read the published mirrors that need a token."
 )
 
 
