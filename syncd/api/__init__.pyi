@@ -1,6 +1,7 @@
 from . import schemas as schemas
 from .audit_routes import chosen as chosen
 from .auth.accepted_terms import AcceptedTerms as AcceptedTerms
+from .auth.oidc import CALLBACK as CALLBACK, FLOW_COOKIE as FLOW_COOKIE, FLOW_LASTS as FLOW_LASTS, SignIn as SignIn
 from .auth.sessions import COOKIE as COOKIE, LASTS as LASTS
 from .auth.signed_urls import (
     UrlGrant as UrlGrant,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from aiohttp import web
+from multidict import MultiDict
 
 from manifests.messages import message
 from syncd.api.auth.door import Identity
@@ -65,6 +66,8 @@ class Route:
     """A description in one line."""
     handler: "Callable[[ApiContext, Call], Awaitable[Any]]"
     """Returns the value to encode, or a whole response."""
+    ignores_unknown: bool = False
+    """Whether unknown parameters of the query are ignored: of a request that others make."""
     role: Role | None = "reader"
     """The needed role; None: no token is needed."""
     query: type[msgspec.Struct] | None = None
@@ -138,6 +141,8 @@ def _query(route: Route, request: web.Request) -> Any:
             )
         return None
     known = route.query.__struct_encode_fields__
+    if route.ignores_unknown:
+        given = MultiDict((name, given[name]) for name in known if name in given)
     for name in given:
         if name not in known:
             todo = message("known are {known}", known=known)

@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from aiohttp import web
 
 from manifests.messages import message, plain
 from syncd.api.auth.door import HEADERS, SAFE, AccessControl
+from syncd.api.auth.oidc import SignIn
 from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
 from syncd.api.connections import IDLE, ConnectionLimit, server_log
@@ -59,6 +60,7 @@ async def serving(
     tick: float = TICK,
     site: Site | None = None,
     most: int | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve within the block; `listen` may name port 0. Raises ConfigError if the address is not available.
 
@@ -66,7 +68,10 @@ async def serving(
     there are no pages.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness, now=clock)
-    door = AccessControl(settings or ApiSettings(), listen, known, Sessions(known, clock))
+    settings = settings or ApiSettings()
+    given = settings.sign_in
+    sign_in = SignIn(given, environ or {}, clock) if given is not None else None
+    door = AccessControl(settings, listen, known, Sessions(known, clock), sign_in)
     stream = EventStream(control, epoch=secrets.token_hex(4), tick=tick)
     context = ApiContext(control, door, stream, metrics, clock, site, CheckQueue(CHECKS, "manifests"))
     connections = ConnectionLimit(most)

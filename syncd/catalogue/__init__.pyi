@@ -1,5 +1,5 @@
 from .approvals import Approvals as Approvals, Decisions as Decisions
-from .audit_beside import add_audit_beside as add_audit_beside
+from .audit_append import append_audit_entry as append_audit_entry
 from .audit_log import AuditLog as AuditLog, contradicting as contradicting
 from .background_reader import BackgroundReader as BackgroundReader
 from .catalogue import Catalogue as Catalogue

@@ -83,7 +83,7 @@ class AuditLog(DaemonPart):
             message=message_view(outcome),
         )
         sealed = msgspec.structs.replace(sealed, hash=audit_hash(sealed))
-        self._db.do(f"INSERT INTO audit ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _values(sealed))  # noqa: S608
+        self._db.do(f"INSERT INTO audit ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _values(sealed))  # noqa: S608  constants
         self._set_head(sealed)
         return sealed
 
@@ -143,7 +143,7 @@ class AuditLog(DaemonPart):
         """
         order = "DESC" if after is None else "ASC"
         rows = self._db.rows(
-            f"SELECT {_COLUMNS} FROM audit WHERE (?1 IS NULL OR id<?1) AND (?3 IS NULL OR at>=?3) "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM audit WHERE (?1 IS NULL OR id<?1) AND (?3 IS NULL OR at>=?3) "  # noqa: S608  constants
             "AND (?4 IS NULL OR at<?4) AND (?5='' OR mirror=?5) AND (?6='' OR what=?6) AND (?7 IS NULL OR id>?7) "
             f"ORDER BY id {order} LIMIT ?2",
             (before, limit, since, until, mirror, act, after),
@@ -151,7 +151,7 @@ class AuditLog(DaemonPart):
         return [_entry(row) for row in rows]
 
     def check_audit(self, anchors: Sequence[Anchor] = ()) -> AuditVerdict:
-        """Check the chain, and its end against what is recorded here and, in `anchors`, elsewhere."""
+        """Check the chain, and its end against the record here and those elsewhere, `anchors`."""
         head = self.audit_head()
         found = check_chain(self.audit_entries(), (*anchors, *((head,) if head is not None else ())))
         if found.misfit is None and head is None and found.entries:
@@ -161,7 +161,7 @@ class AuditLog(DaemonPart):
 
     def audit_entries(self, after: int = 0) -> Iterator[AuditView]:
         """Yield the entries with numbers above `after`, the oldest first."""
-        for row in self._db.rows(f"SELECT {_COLUMNS} FROM audit WHERE id>? ORDER BY id", (after,)):  # noqa: S608
+        for row in self._db.rows(f"SELECT {_COLUMNS} FROM audit WHERE id>? ORDER BY id", (after,)):  # noqa: S608  constants
             yield _entry(row)
 
     def audit_head(self) -> Anchor | None:
@@ -214,7 +214,7 @@ class AuditLog(DaemonPart):
         return sum(deleted)
 
     def skip_audit_to(self, anchor: Anchor, at: float) -> AuditView | None:
-        """Go on after an entry that an anchor names, if this log is older than it; an entry says what is missing."""
+        """Go on after an entry that an anchor names, if this log is older than it; an entry names the missing ones."""
         added: list[AuditView] = []
 
         def work() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from manifests.messages import count, message
-from syncd.catalogue import add_audit_beside
+from syncd.catalogue import append_audit_entry
 from syncd.cli.output import print_warning
 from syncd.control import Actor
 from syncd.core import SyncdError
@@ -74,14 +74,14 @@ def manifest_by() -> dict[str, str]:
     return {"who": str(who), "door": who.door}
 
 
-def record_beside(state: Path, what: str, outcome: str, *, details: dict[str, str] | None = None) -> None:
+def write_audit_entry(state: Path, what: str, outcome: str, *, details: dict[str, str] | None = None) -> None:
     """Write an entry for an act that needs no session, also beside a running daemon.
 
     Without a Catalogue there is no log yet. One that cannot be written is reported, and the act stays done.
     """
     who = person()
     try:
-        add_audit_beside(
+        append_audit_entry(
             state,
             at=time.time(),
             who=str(who),

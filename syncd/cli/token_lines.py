@@ -59,7 +59,7 @@ def _token_view(one: Token, now: datetime) -> dict[str, Any]:
 
 def revoke_token(path: Path | None, load: Callable[[], Config], name: str, *, json: bool) -> int:
     """Mark a token as revoked in the configuration file; a running daemon reads it again by itself."""
-    from syncd.cli.audit import record_beside  # noqa: PLC0415  only this needs it
+    from syncd.cli.audit import write_audit_entry  # noqa: PLC0415  only this needs it
 
     config = load()
     found = next((one for one in config.tokens if one.name == name), None)
@@ -69,7 +69,7 @@ def revoke_token(path: Path | None, load: Callable[[], Config], name: str, *, js
     if found.revoked is None:
         _mark(path, load, config.tokens.index(found))
         outcome = message("the token of {name} was revoked", name=name)
-        record_beside(config.state, "revoke", outcome, details={"file": str(path)})
+        write_audit_entry(config.state, "revoke", outcome, details={"file": str(path)})
     if json:
         output.print_json({"revoked": name, "file": str(path)})
     else:
@@ -80,7 +80,7 @@ def revoke_token(path: Path | None, load: Callable[[], Config], name: str, *, js
 def accept_terms(config: Config, name: str, mirror: str, *, json: bool) -> int:
     """Record that the owner of a token accepted the terms of a mirror, as its manifest has them now."""
     from syncd.api import AcceptedTerms  # noqa: PLC0415  only this needs it
-    from syncd.cli.audit import record_beside  # noqa: PLC0415  as above
+    from syncd.cli.audit import write_audit_entry  # noqa: PLC0415  as above
 
     if not any(one.name == name for one in config.tokens):
         sys.stderr.write(f"syncd: {name}: no such token: syncd token list shows them\n")
@@ -92,7 +92,7 @@ def accept_terms(config: Config, name: str, mirror: str, *, json: bool) -> int:
     version = declared.publish.terms_version
     AcceptedTerms(config.state).accept(name, mirror, version, time.time())
     outcome = message("the owner of the token {name} accepted the terms", name=name)
-    record_beside(config.state, "accept terms", outcome, details={"mirror": mirror, "terms": str(version)})
+    write_audit_entry(config.state, "accept terms", outcome, details={"mirror": mirror, "terms": str(version)})
     if json:
         output.print_json({"name": name, "mirror": mirror, "terms": version})
     else:

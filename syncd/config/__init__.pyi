@@ -21,5 +21,6 @@ from .serve import (
     ServeSettings as ServeSettings,
 )
 from .settings import BudgetSettings as BudgetSettings
+from .sign_in import SignInSettings as SignInSettings
 from .text_file import read_text_file as read_text_file
 from .usage import NetworkOwner as NetworkOwner, UsageSettings as UsageSettings

@@ -14,7 +14,8 @@ from manifests.errors import InvalidValue
 from manifests.messages import message
 from manifests.model import AtLeastOne, Day, Rate, like
 from manifests.yaml import STRICT, KeyConflict, validated
-from syncd.config.field_types import Network
+from syncd.config.field_types import MirrorGlob, Network
+from syncd.config.sign_in import SignInSettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SCRYPT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{64}", re.ASCII)
@@ -46,12 +47,6 @@ def _host(given: Any) -> Any:
             message("is not a host's name"), message("write it without scheme and port, as in mirror.example.org")
         )
     return given.lower() if isinstance(given, str) else given
-
-
-MirrorGlob = Annotated[
-    str,
-    like(r"[a-z0-9*?-]{1,63}", message("is not a glob of mirrors' names"), message("write it as in landsat-*")),
-]
 
 
 class Token(BaseModel):
@@ -137,3 +132,5 @@ class ApiSettings(BaseModel):
     """Host names of the page, besides localhost and IP addresses."""
     proxies: tuple[Network, ...] = ()
     """Addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
+    sign_in: SignInSettings | None = None
+    """Sign-in for people with OpenID Connect; absent: the page takes tokens only."""

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 
 from manifests.errors import InvalidValue
 from manifests.messages import message
+from manifests.model import like
 
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 
@@ -35,3 +36,8 @@ Listen = Annotated[str, BeforeValidator(_listen)]
 """An address to listen on, as host:port."""
 Network = Annotated[str, BeforeValidator(_network)]
 """An IP address, or a network of them."""
+
+MirrorGlob = Annotated[
+    str,
+    like(r"[a-z0-9*?-]{1,63}", message("is not a glob of mirrors' names"), message("write it as in landsat-*")),
+]

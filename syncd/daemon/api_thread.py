@@ -1,7 +1,7 @@
 """Serves the API and the page in a thread of their own, so that no answer waits for the passes on the daemon's loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,7 +27,11 @@ class ApiThread:
 
 @asynccontextmanager
 async def api_thread(
-    control: Control, config: Config, metrics: Metrics | None, site: Site | None
+    control: Control,
+    config: Config,
+    metrics: Metrics | None,
+    site: Site | None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ApiThread]:
     """Serve within the block. `control` and `metrics` belong to the loop of the caller. Raises as `serving` does."""
     here = asyncio.get_running_loop()
@@ -41,6 +45,7 @@ async def api_thread(
             tokens=config.tokens,
             metrics=run_on(here, metrics) if metrics is not None else None,
             site=site,
+            environ=environ,
         ) as served:
             yield ApiThread(served.url, served, asyncio.get_running_loop())
 

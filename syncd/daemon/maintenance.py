@@ -42,6 +42,7 @@ class Maintenance:
     async def once(self) -> None:
         """Run one round; a failure is reported, and the next round tries again."""
         try:
+            await asyncio.to_thread(destroy_old_key, self.session().config.state, day_of(self.registry.now()))
             self.forget()
             for _ in range(BITES):
                 if not self.registry.catalogue.tidy():
@@ -59,7 +60,6 @@ class Maintenance:
             self.registry.now(),
             self.session().config.retention,
         )
-        destroy_old_key(self.session().config.state, day_of(now))
         pass_history.forget_events(now - retention.events)
         pass_history.forget_passes(now - retention.passes, KEPT_PASSES)
         pass_history.forget_audit(now - retention.audit, now)

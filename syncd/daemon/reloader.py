@@ -28,7 +28,7 @@ from syncd.daemon.daemon_deps import DaemonDeps
 from syncd.daemon.manifest_watcher import Changes, ManifestWatcher, ScanResult
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.process import Notifier
-from syncd.session import Session, names, record_configuration, record_withdrawal, save_manifest
+from syncd.session import Session, audit_configuration, audit_withdrawal, names, owner_of, save_manifest
 from syncd.sources import TRANSPORTS
 
 LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
@@ -58,11 +58,13 @@ class Reloader:
         self._failed_mark: tuple[int, int] | None = None
         self._seen_mark: tuple[int, int] | None = None
         self._has_noted_publications = False
+        self._owners: dict[str, str] = {}
+        """Who owns each manifest file: nothing else tells who wrote it."""
 
     async def start(self) -> None:
         """Declare the stored copies, then the manifests."""
         self._mark = await asyncio.to_thread(file_mark, self.deps.watched)
-        self._note_configuration(self.session.config)
+        await self._note_configuration(self.session.config)
         self.registry.declare((), {})  # the stored copies, before any manifest is read
         await self.scan(at_once=True)
         self.declare()
@@ -82,6 +84,8 @@ class Reloader:
         self._scanned_at = self.deps.clock()
         if seen is None:
             return
+        if seen.read:
+            self._owners |= await asyncio.to_thread(lambda: {file: owner_of(file) for file in seen.read})
         vanished = self.manifests.vanished
         self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
         if not self._has_noted_publications and self.manifests.files:
@@ -132,7 +136,7 @@ class Reloader:
         self.registry.declare(self.manifests.in_force.values(), rejected)
         self._store_manifests()
 
-    def _tell(self, entry: AuditView | None) -> None:
+    def _report_entry(self, entry: AuditView | None) -> None:
         if entry is not None:
             self.registry.on_event(Audited(entry.mirror, entry.who, entry.what, entry.outcome, entry.id, entry.hash))
 
@@ -142,12 +146,15 @@ class Reloader:
         settings = self.session.catalogue.settings
         for one in self.manifests.in_force.values():
             name = one.mirror.name
-            self._tell(save_manifest(self.session.catalogue, name, one.text, at=self.deps.now(), file=one.file))
+            who = self._owners.get(one.file, "")
+            self._report_entry(
+                save_manifest(self.session.catalogue, name, one.text, at=self.deps.now(), file=one.file, who=who)
+            )
         for name in {*in_force, *self.registry.states}:
             withdrawn = "" if name in in_force else "yes"
             if (settings.get(f"withdrawn:{name}") or "") != withdrawn:
                 if withdrawn and settings.get(f"manifest:{name}") is not None:
-                    self._tell(record_withdrawal(self.session.catalogue, name, at=self.deps.now()))
+                    self._report_entry(audit_withdrawal(self.session.catalogue, name, at=self.deps.now()))
                 settings.set(f"withdrawn:{name}", withdrawn)
 
     def _check(self, mirror: Mirror) -> Iterable[ManifestProblem]:
@@ -195,6 +202,7 @@ class Reloader:
         else:
             self._mark, self._failed_mark = mark, None
             at_once = self._adopt(config) or at_once
+            await self._note_configuration(config)
         await self.scan(at_once=at_once)
         self.notifier.ready(message("read its configuration again"))
 
@@ -204,16 +212,17 @@ class Reloader:
         for token in config.tokens:
             if token.revoked is not None and token.name not in before:
                 outcome = message("the token of {name} was revoked", name=token.name)
-                self._tell(
+                self._report_entry(
                     self.session.catalogue.pass_history.add_audit(
                         at=self.deps.now(), who="syncd.yaml", door="file", what="revoke", mirror="", outcome=outcome
                     )
                 )
 
-    def _note_configuration(self, config: Config) -> None:
+    async def _note_configuration(self, config: Config) -> None:
         """Write to the audit log which keys of the configuration changed, also while no daemon ran."""
         catalogue, file = self.session.catalogue, self.deps.watched
-        self._tell(record_configuration(catalogue, config, at=self.deps.now(), file=file))
+        owner = await asyncio.to_thread(owner_of, str(file or ""))
+        self._report_entry(audit_configuration(catalogue, config, at=self.deps.now(), file=file, who=owner))
 
     def _adopt(self, config: Config) -> bool:
         """Apply a new configuration; returns True if the paths of the manifests changed."""
@@ -225,7 +234,6 @@ class Reloader:
         )
         self.manifests.paths = config.manifests
         self._note_revocations(old, config)
-        self._note_configuration(config)
         if "credentials" in changed:
             self.manifests.recheck_all()
         self.adjust()

@@ -53,7 +53,7 @@ async def run(
     async def door(control: Control, config: Config) -> AsyncIterator[Callable[[Config], None]]:
         metrics.watch(control=control, served=partial(read_totals, config.state))
         async with (
-            api_thread(control, config, metrics.exposition, site) as served,
+            api_thread(control, config, metrics.exposition, site, environ) as served,
             face_thread(config, environ, _face_reporter(log)) as face,
         ):
             log.info("serving", url=served.url)

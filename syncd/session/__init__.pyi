@@ -14,8 +14,9 @@ from .published import (
     refresh_listed as refresh_listed,
 )
 from .recorded_changes import (
-    record_configuration as record_configuration,
-    record_withdrawal as record_withdrawal,
+    audit_configuration as audit_configuration,
+    audit_withdrawal as audit_withdrawal,
+    owner_of as owner_of,
     save_manifest as save_manifest,
 )
 from .session import VERSION as VERSION, Session as Session

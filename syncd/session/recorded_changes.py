@@ -24,7 +24,7 @@ def save_manifest(
 ) -> AuditView | None:
     """Record the manifest with which a mirror is synced; return the entry of the audit log if it is another one.
 
-    Without `who`, the owner of `file` is named: what is known of the person who changed it.
+    `who` is the owner of `file`, unless more is known of who changed it.
     """
     settings = catalogue.settings
     before = settings.get(f"manifest:{name}")
@@ -40,7 +40,7 @@ def save_manifest(
         outcome = message("the text changed, and no key")
     entry = catalogue.pass_history.add_audit(
         at=at,
-        who=who or owner_of(file),
+        who=who,
         door=door,
         what="manifest",
         mirror=name,
@@ -52,7 +52,7 @@ def save_manifest(
     return entry
 
 
-def record_withdrawal(catalogue: Catalogue, name: str, *, at: float, file: str = "") -> AuditView:
+def audit_withdrawal(catalogue: Catalogue, name: str, *, at: float, file: str = "") -> AuditView:
     """Write that the manifest of a mirror is not there any more."""
     return catalogue.pass_history.add_audit(
         at=at,
@@ -65,8 +65,8 @@ def record_withdrawal(catalogue: Catalogue, name: str, *, at: float, file: str =
     )
 
 
-def record_configuration(
-    catalogue: Catalogue, config: Config, *, at: float, file: Path | None = None
+def audit_configuration(
+    catalogue: Catalogue, config: Config, *, at: float, file: Path | None = None, who: str = ""
 ) -> AuditView | None:
     """Record the configuration in force; return the entry of the audit log if an earlier one was another one."""
     settings, keys = catalogue.settings, flat_keys(config)
@@ -78,7 +78,7 @@ def record_configuration(
     if before is not None and (changes := changed_keys(_decode(before), keys)):
         entry = catalogue.pass_history.add_audit(
             at=at,
-            who=owner_of(str(file)) if file is not None else "",
+            who=who,
             door="file",
             what="configuration",
             mirror="",
@@ -91,7 +91,7 @@ def record_configuration(
 
 
 def owner_of(file: str) -> str:
-    """Return the name of the user who owns a file, or ""."""
+    """Return the name of the user who owns a file, or "". Blocks."""
     with suppress(OSError, KeyError):
         return pwd.getpwuid(Path(file).stat().st_uid).pw_name if file else ""
     return ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from syncd.api import Route, schemas as a
+from syncd.api import CALLBACK, Route, schemas as a
 from syncd.web import mirror_pages, visitor_pages as visitor
 from syncd.web.check_page import check_text, show_check
 from syncd.web.fleet_page import fleet
@@ -50,7 +50,12 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", "/audit", "audit", visitor.show_audit, role="steward", query=visitor.AuditPageQuery),
     _page("GET", "/login", "login", visitor.show_login, role=None, query=visitor.BackQuery),
     _page("POST", "/login", "loginToken", visitor.login_token, role=None),
+    _page("GET", "/login/provider", "beginSignIn", visitor.begin_sign_in, role=None, query=visitor.BackQuery),
+    _page(
+        "GET", CALLBACK, "finishSignIn", visitor.finish_sign_in, role=None, query=visitor.CallbackQuery,
+        ignores_unknown=True,
+    ),
     _page("POST", "/logout", "logout", visitor.logout, role=None),
     _page("GET", "/language/{language}", "language", visitor.set_language, role=None, query=visitor.BackQuery),
-)
+)  # fmt: skip
 """Every page; they are no part of the API."""

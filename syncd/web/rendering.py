@@ -78,6 +78,7 @@ class PageRenderer:
             "visitor": identity, "operator": identity.role == "operator",
             "steward": identity.role in {"steward", "operator"},
             "decides": lambda name: identity.role in {"steward", "operator"} and in_scope(identity.mirrors, name),
+            "provider": context.access.sign_in.title if context.access.sign_in is not None else "",
             "any_operator": context.access.tokens.any_operator,
             "here": "", "back": request.get(BACK) or request.path_qs, "stream": stream, "done": "",
             "daemon": context.control.daemon(),

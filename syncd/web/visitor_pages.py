@@ -2,9 +2,24 @@
 
 from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 
-from syncd.api import BACK, COOKIE as SESSION, LASTS, ApiContext, Call, HttpError, chosen, schemas as a
+from manifests.messages import message
+from syncd.api import (
+    BACK,
+    CALLBACK,
+    COOKIE as SESSION,
+    FLOW_COOKIE,
+    FLOW_LASTS,
+    LASTS,
+    ApiContext,
+    Call,
+    HttpError,
+    SignIn,
+    chosen,
+    schemas as a,
+)
 from syncd.web.i18n.translator import COOKIE as LANGUAGE
 from syncd.web.rendering import local_place, see_other, site_of
 
@@ -52,8 +67,60 @@ async def login_token(context: ApiContext, call: Call) -> web.Response:
     return response
 
 
+class CallbackQuery(a.Query, frozen=True, kw_only=True):
+    """What the sign-in provider sends back."""
+
+    code: str = ""
+    state: str = ""
+    iss: str | None = None
+    error: str | None = None
+
+
+def _sign_in(context: ApiContext) -> SignIn:
+    if context.access.sign_in is None:
+        raise HttpError(
+            404, "NotFound", message("no sign-in provider is configured"), message("log in with a token at /login")
+        )
+    return context.access.sign_in
+
+
+def _is_secure(context: ApiContext, call: Call) -> bool:
+    return context.access.is_secure(call.request) or _sign_in(context).settings.url.startswith("https:")
+
+
+async def begin_sign_in(context: ApiContext, call: Call) -> web.Response:
+    """Send the browser to the provider."""
+    call.request[BACK] = "/login"
+    place, cookie = await _sign_in(context).begin(local_place(call.query.back))
+    response = see_other(place)
+    response.set_cookie(
+        FLOW_COOKIE, cookie, max_age=int(FLOW_LASTS), path=CALLBACK, httponly=True, samesite="Lax",
+        secure=_is_secure(context, call),
+    )  # fmt: skip
+    return response
+
+
+async def finish_sign_in(context: ApiContext, call: Call) -> web.Response:
+    """Begin the session of a person whom the provider sent back."""
+    request = call.request
+    request[BACK] = "/login"
+    given = {name: value for name, value in msgspec.structs.asdict(call.query).items() if value is not None}
+    sign_in = _sign_in(context)
+    who, back = await sign_in.finish(request.cookies.get(FLOW_COOKIE, ""), given)
+    # a redirect would still belong to the provider's request, and browsers send no strict cookie with it
+    response = await site_of(context).render(context, request, "signed_in.html", target=back, who=who.name)
+    lasts = min(sign_in.settings.session, LASTS)
+    response.set_cookie(
+        SESSION, context.access.sessions.begin_person(who, lasts), max_age=int(lasts), path="/", httponly=True,
+        samesite="Strict", secure=_is_secure(context, call),
+    )  # fmt: skip
+    response.del_cookie(FLOW_COOKIE, path=CALLBACK)
+    return response
+
+
 async def logout(context: ApiContext, call: Call) -> web.Response:
     """End the session."""
+    context.access.sessions.end(call.request.cookies.get(SESSION, ""))
     response = see_other("/")
     response.del_cookie(SESSION, path="/")
     return response

@@ -17,7 +17,8 @@ from tests.fakes_control import FakeControl
 
 EXAMPLES = 4  # of each operation
 BY_NAME = {  # not every text is a manifest, and not every month has a 31st: no schema can say which
-    name: [positive_data_acceptance] for name in ("planManifest", "getUsage", "getDatasetReport")
+    name: [positive_data_acceptance]
+    for name in ("planManifest", "getUsage", "getDatasetReport", "listAudit", "exportAudit")
 }
 FUZZED = [route for route in ROUTES if route.media != "text/event-stream"]
 DOC = json.loads(DOCUMENT)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from manifests.messages import count, message, plain
-from syncd.catalogue import Catalogue, add_audit_beside
+from syncd.catalogue import Catalogue, append_audit_entry
 from syncd.catalogue.schema import STEPS
 from syncd.core import CUT, GAP, GENESIS, Anchor, AuditView, Damaged, KeyChange, audit_hash, check_chain, message_view
 
@@ -188,16 +188,16 @@ def test_entries_of_an_older_syncd_are_chained_when_it_is_upgraded(tmp_path):
         assert catalogue.pass_history.check_audit().entries == 4
 
 
-def _add_beside(folder, name, number):
+def _add_apart(folder, name, number):
     for at in range(number):
-        add_audit_beside(folder, at=float(at), who=name, what="revoke", mirror="", outcome="done", door="cli")
+        append_audit_entry(folder, at=float(at), who=name, what="revoke", mirror="", outcome="done", door="cli")
 
 
 def test_several_processes_lengthen_one_chain_beside_the_one_that_holds_the_state(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     with Catalogue(tmp_path) as catalogue:
         log = catalogue.pass_history
-        others = [spawn.Process(target=_add_beside, args=(tmp_path, f"p{n}", 15)) for n in range(2)]
+        others = [spawn.Process(target=_add_apart, args=(tmp_path, f"p{n}", 15)) for n in range(2)]
         for one in others:
             one.start()
         for number in range(30):
@@ -210,9 +210,9 @@ def test_several_processes_lengthen_one_chain_beside_the_one_that_holds_the_stat
 
 
 def test_beside_a_catalogue_of_another_version_nothing_is_written(tmp_path):
-    assert add_audit_beside(tmp_path / "none", at=1.0, who="a", what="x", mirror="", outcome="y") is None
+    assert append_audit_entry(tmp_path / "none", at=1.0, who="a", what="x", mirror="", outcome="y") is None
     assert not (tmp_path / "none").exists()
     with Catalogue(tmp_path) as catalogue:
         catalogue.database.connection.pragma("user_version", 3)
     with pytest.raises(Damaged, match="older version 3"):
-        add_audit_beside(tmp_path, at=1.0, who="a", what="x", mirror="", outcome="y")
+        append_audit_entry(tmp_path, at=1.0, who="a", what="x", mirror="", outcome="y")

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from manifests.access import Caller
 from manifests.messages import message
+from syncd.api.auth.oidc import SignIn
 from syncd.api.auth.sessions import COOKIE, Sessions
 from syncd.api.auth.tokens import Tokens, fingerprint
 from syncd.api.errors import HttpError
@@ -74,11 +75,19 @@ class AccessControl:
 
     nobody = Identity()
 
-    def __init__(self, settings: ApiSettings, listen: str, tokens: Tokens, sessions: Sessions) -> None:
-        """`listen` is the configured address, host:port."""
+    def __init__(
+        self,
+        settings: ApiSettings,
+        listen: str,
+        tokens: Tokens,
+        sessions: Sessions,
+        sign_in: SignIn | None = None,
+    ) -> None:
+        """`listen` is the configured address, host:port; without `sign_in`, only tokens are taken."""
         host = _host_of(listen)
         self.tokens = tokens
         self.sessions = sessions
+        self.sign_in = sign_in
         self.open = settings.read in {"open", "all"} or (settings.read is None and _is_loopback(host))
         """True if reading needs no token."""
         self._is_local = _is_loopback(host)

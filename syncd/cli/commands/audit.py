@@ -36,11 +36,12 @@ async def audit(
 
     verify exits with 1 if an entry was changed or removed, and names the first one that does not fit.
     """
+    from manifests.messages import message
     from syncd.core import ConfigError
     from syncd.process import DONE
 
     if action not in {"", "verify"}:
-        raise ConfigError("write syncd audit, or syncd audit verify [FILE]")
+        raise ConfigError(message("write syncd audit, or syncd audit verify [FILE]"))
     if file is not None:
         return _report(context, await _check_file(file))
     async with context.read_all() as session:

@@ -35,7 +35,7 @@ def new(out: Out, passphrase_file: Passphrase = None, json: Json = False) -> int
 
     made = SecretKey.generate()
     _write(out, made, _passphrase(passphrase_file))
-    _record("key new", made, out)
+    _write_audit("key new", made, out)
     _print_public(made, json=json, file=out)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {out}}}}}")
@@ -99,7 +99,7 @@ def rotate(
     longer = _longer(file, node, old, [made.public.text, *(also or [])], signers, threshold)
     _write(out, made, passphrase)
     _write_chain(out, longer)
-    _record("key rotate", made, out, {"before": old.public.text})
+    _write_audit("key rotate", made, out, {"before": old.public.text})
     _print_public(made, json=json, file=out)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {out}}}}}, and reload the daemon")
@@ -137,17 +137,17 @@ def revoke(
     rest = [kept.public.text, *(one for one in known.keys if one != public)]
     longer = _longer(keep, node, signers[0], rest, [*signers, kept], known.threshold, before)
     _write_chain(keep, longer)
-    _record("key revoke", kept, keep, {"revoked": public})
+    _write_audit("key revoke", kept, keep, {"revoked": public})
     _print_public(kept, json=json, file=keep)
     if not json:
         output.print_line(f"write into syncd.yaml: serve: {{key: {{file: {keep}}}}}, and reload the daemon")
     return DONE
 
 
-def _record(what: str, held: "SecretKey", file: Path, details: dict[str, str] | None = None) -> None:
+def _write_audit(what: str, held: "SecretKey", file: Path, details: dict[str, str] | None = None) -> None:
     """Write an act to the audit log of the state folder that the configuration names, if there is one."""
     from manifests.messages import message
-    from syncd.cli.audit import record_beside
+    from syncd.cli.audit import write_audit_entry
     from syncd.core import ConfigError
 
     try:
@@ -155,7 +155,7 @@ def _record(what: str, held: "SecretKey", file: Path, details: dict[str, str] | 
     except ConfigError:  # a key is made before there is a configuration
         return
     outcome = message("the public key is {key}", key=held.public.text)
-    record_beside(state, what, outcome, details={"file": str(file)} | (details or {}))
+    write_audit_entry(state, what, outcome, details={"file": str(file)} | (details or {}))
 
 
 def _longer(

@@ -16,7 +16,7 @@ from syncd.catalogue.state_folder import FILE, has_catalogue
 from syncd.core import AuditView, Damaged
 
 
-def add_audit_beside(folder: Path, **entry: Any) -> AuditView | None:
+def append_audit_entry(folder: Path, **entry: Any) -> AuditView | None:
     """Add an entry as `AuditLog.add_audit` does; None if the state folder has no Catalogue yet.
 
     Another process may work with the Catalogue meanwhile: the transaction waits for its turn. Raises errors of syncd.
