@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import aiohttp
 from aiohttp.http import HttpProcessingError, RawResponseMessage
@@ -20,6 +20,8 @@ from transports.http.ports import StallLimit
 from transports.http.protocol import HttpProtocol
 from transports.http.proxied import PooledConnection
 from transports.http.request_body import RequestBody, blocks, length_of
+from transports.http.sent_body import LONG_BODY, SentBody
+from transports.http.tls import TlsTransport
 from transports.net import one_line
 
 MAX_DRAINED = 16 << 10  # bytes of a body read only to keep its connection
@@ -105,7 +107,7 @@ class Exchange:
             protocol.await_answer(bodiless=bodiless)
             self._asked_at = self._connections.clock()
             if protocol.transport is not None:  # else the server closed it at once, and `read` raises
-                if guard is None:
+                if guard is None and not self._has_long(body):
                     protocol.transport.write(request)
                 else:
                     _write_now(protocol.transport, request, guard)
@@ -159,21 +161,26 @@ class Exchange:
         protocol, left = self._protocol, length_of(body)
         limit = self._connections.header_timeout
         last = min(LAST_BYTES, left) if guard is not None else 0
-        for block in blocks(body, SENT, last):
+        is_long = self._has_long(body)
+        for block in blocks(body, left if is_long else SENT, last):
             left -= sum(map(len, block))
             transport = protocol.transport
-            if transport is None or transport.is_closing() or len(protocol):
+            if transport is None or not self._is_wanted():
                 self.discard_connection()  # the answer, if there is one, holds the reason
                 return
+            by_thread = is_long and left == last
             if guard is not None and not left:
                 _write_now(transport, b"".join(block), guard)
-            else:
+            elif not by_thread:
                 transport.writelines(block)
-            if guard is not None and left == last:
+            if guard is not None and left == last and not by_thread:
                 transport.set_write_buffer_limits(high=0)
             try:
-                async with asyncio.timeout(limit):
+                async with asyncio.timeout(None if by_thread else limit):
                     await protocol._drain_helper()  # noqa: SLF001  as aiohttp's own writer does
+                    if by_thread and not await self._send_by_thread(transport, block, limit):
+                        self.discard_connection()
+                        return
             except TimeoutError as error:
                 raise Unreachable(
                     message(
@@ -185,7 +192,26 @@ class Exchange:
                 ) from error
             except ConnectionError:
                 return  # as above
-            self._asked_at = self._connections.clock()
+            self._note_sent()
+
+    def _has_long(self, body: RequestBody) -> bool:
+        """Return True if a thread writes the body: it is long, and the event loop does not encrypt it."""
+        return length_of(body) >= LONG_BODY and not isinstance(self._protocol.transport, TlsTransport)
+
+    def _send_by_thread(
+        self, transport: asyncio.WriteTransport, block: list[memoryview], limit: float
+    ) -> Coroutine[Any, Any, bool]:
+        wire = transport.get_extra_info("socket")
+        return SentBody(wire, block, self._is_wanted, self._note_sent, limit).send(self._connections.threads())
+
+    def _is_wanted(self) -> bool:
+        """Return True while the server has neither answered nor closed the connection. In any thread."""
+        transport = self._protocol.transport
+        return transport is not None and not transport.is_closing() and not len(self._protocol)
+
+    def _note_sent(self) -> None:
+        """Note that the system took bytes: the time for an answer starts again. In any thread."""
+        self._asked_at = self._connections.clock()
 
     async def read(self) -> bytes:
         """Return the bytes of the body that have arrived, or wait for some; see `ports.HttpAnswer`."""
@@ -354,10 +380,11 @@ class Exchange:
         return message("broke off after {received} of {length} bytes", received=self.received, length=self.length)
 
 
-def _write_now(transport: asyncio.WriteTransport, block: bytes, guard: Callable[[], None]) -> None:
+def _write_now(transport: asyncio.WriteTransport, block: bytes, guard: Callable[[], None] | None) -> None:
     """Call `guard`, and hand the block to the system at once: uvloop would wait for the end of its turn."""
     transport.set_write_buffer_limits(high=0)
-    guard()
+    if guard is not None:
+        guard()
     transport.write(block)
     transport.set_write_buffer_limits()
 
