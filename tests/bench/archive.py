@@ -141,5 +141,6 @@ LAYOUTS: dict[str, Layout] = {
     "local-big-quick": _even(1, 3, 256 << 20, "h5"),
     "s3-mid": _even(4, 25, 10 << 20, "nc"),
     "s3-four": _even(4, 60, 4 << 20, "nc"),
+    "s3-inside": _even(2, 10, 5 << 20, "nc"),
     "s3-big": _even(1, 8, 96 << 20, "h5"),
 }

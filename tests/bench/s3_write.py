@@ -3,7 +3,8 @@
 Ceph's S3 gateway holds the bucket, in memory; nginx serves the files. Contenders take turns, each into an empty bucket.
 The connections and the bytes are counted by a forwarder in front of the gateway, which is a process of its own.
 Cases: mid (100 files of 10 MiB), four (240 of 4 MiB), big (8 of 96 MiB), small (2,000 of 4,000 bytes), nothing (a pass
-of the small files that finds no change).
+of the small files that finds no change), inside (20 files of 5 MiB from one prefix of the bucket to another: `sent` are
+the bytes that were uploaded, `received` those that were read).
 """
 
 import argparse
@@ -31,8 +32,10 @@ from tests.servers.fixtures import S3Server, make_bucket
 from tests.servers.rgw import Rgw
 
 ARCHIVES = {"mid": "s3-mid", "four": "s3-four", "big": "s3-big", "small": "thin-small", "nothing": "thin-small"}
+ARCHIVES["inside"] = "s3-inside"
 BLOCK = 1 << 18  # bytes forwarded at a time
 BUCKET = "syncd-tests"
+UPSTREAM = "upstream"  # the prefix of the files that are copied inside the bucket
 
 
 class Counting:
@@ -111,6 +114,8 @@ class Turns:
         }
         if self.case == "nothing":
             run(command, environ, folder / "log")
+        if self.case == "inside":
+            run(self._rclone(str(self.archive.files), f"bench:{BUCKET}/{UPSTREAM}"), environ, folder / "log")
         counted, stored, load = self.counter.counts(), self._stored(), os.getloadavg()[0]
         measured = run(command, environ, folder / "log")
         counts: dict[str, float] = {name: count - counted[name] for name, count in self.counter.counts().items()}
@@ -119,14 +124,22 @@ class Turns:
         return measured, counts
 
     def _command(self, contender: str, folder: Path) -> list[str]:
+        is_inside = self.case == "inside"
         if contender == "rclone":
-            program = peers.find("rclone", ROOT / ".cache" / "bench")
-            return [program, "copy", ":http:", f"bench:{BUCKET}/m", "--http-url", f"{self.url}/", "--config", ""]
+            upstream = [f"bench:{BUCKET}/{UPSTREAM}"] if is_inside else [":http:"]
+            return self._rclone(*upstream, f"bench:{BUCKET}/m", "--http-url", f"{self.url}/")
         manifest = folder / "bench.yaml"
-        manifest.write_text(f"mirror: bench\ntitle: S3\nsource:\n  url: {self.url}/\n  reader: autoindex\n")
+        source = f"url: {self.url}/\n  reader: autoindex\n"
+        if is_inside:
+            source = f"url: s3://{BUCKET}/{UPSTREAM}/\n  endpoint: {self.endpoint}\n  reader: objects\n"
+        manifest.write_text(f"mirror: bench\ntitle: S3\nsource:\n  {source}")
         home = self.before if contender == "before" and self.before is not None else ROOT
         words = ["--store", f"s3://{BUCKET}/x/", "--endpoint", self.endpoint, "--state", str(folder / "state")]
-        return [str(home / ".venv/bin/syncd"), "sync", str(manifest), *words, "--allow-private", self.url]
+        allowed = self.endpoint if is_inside else self.url
+        return [str(home / ".venv/bin/syncd"), "sync", str(manifest), *words, "--allow-private", allowed]
+
+    def _rclone(self, *words: str) -> list[str]:
+        return [peers.find("rclone", ROOT / ".cache" / "bench"), "copy", *words, "--config", ""]
 
     def _stored(self) -> int:
         """Return the bytes that the gateway has received or copied into objects, by the disk's own count."""
@@ -160,6 +173,18 @@ def ground(case: str, before: Path | None) -> Iterator[Turns]:
         yield turns
 
 
+def _print_medians(case: str, size: int, figures: dict[str, list[tuple[Measured, dict[str, float]]]]) -> None:
+    columns = "case | who | wall s | CPU s | CPU s/GB | RSS MB | connections | sent MB | received MB | stored | load"
+    print(f"| {columns} |\n|{'---|' * len(columns.split('|'))}")
+    for contender, runs in figures.items():
+        wall, cpu, rss = (median(getattr(one, name) for one, _ in runs) for name in ("wall", "cpu", "rss"))
+        names = ("connections", "sent", "received", "stored", "load")
+        connections, sent, received, stored, load = (median(counts[name] for _, counts in runs) for name in names)
+        cells = f"{wall:.2f} | {cpu:.2f} | {cpu / size * 1e9:.2f} | {rss / 1e6:.0f} | {connections:.0f}"
+        cells += f" | {sent / 1e6:,.3f} | {received / 1e6:,.3f} | {stored / size:.2f} of the files | {load:.1f}"
+        print(f"| {case} | {contender} | {cells} |")
+
+
 def main() -> int:
     """Run a case and print the medians."""
     words = argparse.ArgumentParser(prog="python -m tests.bench.s3_write", description=__doc__)
@@ -187,16 +212,7 @@ def main() -> int:
                 print(f"{line}, rss {measured.rss / 1e6:.0f} MB, {shown}", file=sys.stderr, flush=True)
                 if measured.code:
                     print(measured.tail, file=sys.stderr)
-    size = turns.archive.bytes
-    print("| case | who | wall s | CPU s | CPU s/GB | RSS MB | connections | bytes stored / bytes | load |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for contender, runs in figures.items():
-        wall, cpu = median(one.wall for one, _ in runs), median(one.cpu for one, _ in runs)
-        rss, load = median(one.rss for one, _ in runs), median(counts["load"] for _, counts in runs)
-        connections = median(counts["connections"] for _, counts in runs)
-        stored = median(counts["stored"] for _, counts in runs) / size
-        cells = f"{wall:.2f} | {cpu:.2f} | {cpu / size * 1e9:.2f} | {rss / 1e6:.0f} | {connections:.0f} | {stored:.2f}"
-        print(f"| {given.case} | {contender} | {cells} | {load:.1f} |")
+    _print_medians(given.case, turns.archive.bytes, figures)
     return 0
 
 
