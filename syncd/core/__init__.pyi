@@ -99,6 +99,7 @@ from .events import (
     redacting as redacting,
 )
 from .histogram import Histogram as Histogram
+from .lanes import first_of as first_of, in_lanes as in_lanes
 from .message_view import MessageView as MessageView, message_view as message_view
 from .network import (
     PROXY_SCHEMES as PROXY_SCHEMES,

@@ -4,8 +4,7 @@ Upstream's answer to one small request decides: the same size and validator as t
 bytes mean the same file. Then the listing's new stamp is remembered, so that the next pass asks nothing.
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -21,6 +20,7 @@ from syncd.core import (
     TransientError,
     capability,
     collected,
+    in_lanes,
     in_slices,
     next_turn,
 )
@@ -60,10 +60,7 @@ class _QuestionRun:
 
     async def run(self, steps: list[tuple[int, Step]]) -> None:
         """Ask for these files, and record the decisions."""
-        todo = iter(steps)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(AT_ONCE, len(steps))):
-                group.create_task(self._ask_some(todo))
+        await in_lanes(AT_ONCE, steps, self._ask)
         claims, holdings = self.context.catalogue.claims, self.context.catalogue.holdings
         kept, replaced, proved = self.kept, self.replaced, self.proved
         self.kept, self.replaced, self.proved = [], [], []
@@ -85,26 +82,26 @@ class _QuestionRun:
         for step in replaced:
             counts.add(msgspec.structs.replace(step, action="replace"))
 
-    async def _ask_some(self, todo: Iterator[tuple[int, Step]]) -> None:
-        for number, step in todo:
-            held = self.context.catalogue.holdings.entry(self.row.id, step.path)
-            assert held is not None
-            assert step.stat is not None
-            entry, origin = held
-            is_doubted = step.path in self.doubts
-            if not is_doubted and _is_as_listed_before(origin, step.stat):
-                self.kept.append((number, step, None))
-                self.unasked += 1
-                if self.unasked % UNASKED == 0:
-                    await next_turn(UNASKED)
-                continue
-            found = await self._answer(step.stat)
-            if found is None or not is_unchanged(entry, origin, found, several_etags=self.several_etags):
-                self.replaced.append((number, step))
-                continue
-            self.kept.append((number, step, _renewed(origin, step.stat, found)))
-            if is_doubted:
-                self._end_doubt(step.stat, found)
+    async def _ask(self, numbered: tuple[int, Step]) -> None:
+        number, step = numbered
+        held = self.context.catalogue.holdings.entry(self.row.id, step.path)
+        assert held is not None
+        assert step.stat is not None
+        entry, origin = held
+        is_doubted = step.path in self.doubts
+        if not is_doubted and _is_as_listed_before(origin, step.stat):
+            self.kept.append((number, step, None))
+            self.unasked += 1
+            if self.unasked % UNASKED == 0:
+                await next_turn(UNASKED)
+            return
+        found = await self._answer(step.stat)
+        if found is None or not is_unchanged(entry, origin, found, several_etags=self.several_etags):
+            self.replaced.append((number, step))
+            return
+        self.kept.append((number, step, _renewed(origin, step.stat, found)))
+        if is_doubted:
+            self._end_doubt(step.stat, found)
 
     async def _answer(self, stat: Stat) -> Stat | None:
         """Return upstream's answer; None if it gives none: then the transfer tells why, or succeeds."""

@@ -7,14 +7,13 @@ Rules:
 3. The pointer is deleted first, the rows last. After a kill, the mirror can only be forgotten again.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
 
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.core import Store
+from syncd.core import Store, in_lanes
 from syncd.engine.pass_paths import PassPaths, pointer_path
 
 UNFINISHED = ("staged", "journal")
@@ -94,12 +93,4 @@ async def _delete_folder(store: Store, prefix: str) -> None:
 
 
 async def _delete(store: Store, paths: Iterable[str]) -> None:
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def one(path: str) -> None:
-        async with slots:
-            await store.delete(path)
-
-    async with asyncio.TaskGroup() as group:
-        for path in paths:
-            group.create_task(one(path))
+    await in_lanes(AT_ONCE, paths, store.delete)

@@ -3,13 +3,12 @@
 A pass with such a Catalogue would publish over snapshots that it does not know, and lose their bytes.
 """
 
-import asyncio
 from contextlib import suppress
 
 import msgspec
 
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.core import Damaged, NotFound, Store
+from syncd.core import Damaged, NotFound, Store, in_lanes
 from syncd.engine.rebuild_catalogue import current_snapshot
 
 AT_ONCE = 16  # pointers that are read at once
@@ -24,19 +23,14 @@ class OutdatedMirror(msgspec.Struct, frozen=True):
 
 async def outdated_mirrors(store: Store, catalogue: Catalogue) -> list[OutdatedMirror]:
     """Return the mirrors whose pointer names or keeps a snapshot that the Catalogue does not know."""
-    slots = asyncio.Semaphore(AT_ONCE)
     found: list[OutdatedMirror] = []
 
     async def check(row: MirrorRow) -> None:
-        async with slots:
-            with suppress(NotFound, Damaged):  # the next publish writes it again
-                pointer = await current_snapshot(store, row.name)
-                known = catalogue.history.snapshot_ids(row.id)
-                if pointer.snapshot != catalogue.history.current_id(row.id) or not known.issuperset(pointer.kept):
-                    found.append(OutdatedMirror(row.name, pointer.snapshot))
+        with suppress(NotFound, Damaged):  # the next publish writes it again
+            pointer = await current_snapshot(store, row.name)
+            known = catalogue.history.snapshot_ids(row.id)
+            if pointer.snapshot != catalogue.history.current_id(row.id) or not known.issuperset(pointer.kept):
+                found.append(OutdatedMirror(row.name, pointer.snapshot))
 
-    async with asyncio.TaskGroup() as group:
-        for row in catalogue.history.mirrors():
-            if row.snapshot:
-                group.create_task(check(row))
+    await in_lanes(AT_ONCE, [row for row in catalogue.history.mirrors() if row.snapshot], check)
     return sorted(found, key=lambda one: one.name)

@@ -8,8 +8,7 @@ Rules:
 3. A file that its reader says may be absent (`Sparse`) and that upstream does not have leaves the Inventory.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from manifests.messages import message
 from manifests.reading import Reader, Sparse
@@ -22,6 +21,7 @@ from syncd.core import (
     SurveyAdvanced,
     SurveyNoted,
     TransientError,
+    in_lanes,
     in_slices,
 )
 from syncd.engine.inventory import Inventory
@@ -48,27 +48,22 @@ async def probe_missing_metadata(
         after = page[-1].path
         seen: list[Stat] = []
         missing: dict[str, None] = {}
-        todo = iter(page)
 
-        async def ask(todo: Iterator[Stat] = todo, seen: list[Stat] = seen, missing: dict[str, None] = missing) -> None:
-            for claim in todo:
-                target, known = claim.urls[0] if claim.urls else claim.path, held(claim.path)
-                try:
-                    found = await _settled(survey, target, known)
-                except NotFound as error:
-                    if sparse is not None and sparse.may_be_absent(claim.path):
-                        missing[claim.path] = None
-                    else:
-                        _failed(survey, inventory, claim.path, error, is_held=known is not None)
-                    continue
-                except (TransientError, PermanentError) as error:
+        async def ask(claim: Stat, seen: list[Stat] = seen, missing: dict[str, None] = missing) -> None:
+            target, known = claim.urls[0] if claim.urls else claim.path, held(claim.path)
+            try:
+                found = await _settled(survey, target, known)
+            except NotFound as error:
+                if sparse is not None and sparse.may_be_absent(claim.path):
+                    missing[claim.path] = None
+                else:
                     _failed(survey, inventory, claim.path, error, is_held=known is not None)
-                    continue
+            except (TransientError, PermanentError) as error:
+                _failed(survey, inventory, claim.path, error, is_held=known is not None)
+            else:
                 seen.append(Stat(claim.path, found.size, found.modified, found.version, found.digests, claim.urls))
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(page))):
-                group.create_task(ask())
+        await in_lanes(WIDTH, page, ask)
         async for some in in_slices(seen):
             survey.claims.add(survey.mirror_id, some)
         survey.claims.change(survey.mirror_id, missing)

@@ -32,7 +32,7 @@ from manifests.snapshot import (
     unpack,
 )
 from syncd.catalogue import Catalogue, ChangedFile, MirrorRow
-from syncd.core import Damaged, Denied, NotFound, Store, TooLarge, TransientError
+from syncd.core import Damaged, Denied, NotFound, Store, TooLarge, TransientError, first_of
 from syncd.engine.kept_snapshots import read_bounded
 from syncd.engine.pass_paths import origins_path, shard_path, sums_path as stored_sums_path
 from syncd.engine.publish_changes import ChangeReader, MadeShard, Rewrite
@@ -90,7 +90,7 @@ class ShardWriter:
                 self._has_sums = self._has_sums or await asyncio.to_thread(reader.has_more_than, MAX_SUMS)
                 await self._rewrite_all(reader)
         except BaseExceptionGroup as group:
-            failed = _first(group)
+            failed = first_of(group)
             if isinstance(failed, SnapshotError):
                 raise TooLarge(message("{name}: {cause}", name=self._mirror.name, cause=failed)) from failed
             raise failed from group
@@ -195,11 +195,6 @@ class ShardWriter:
             packed = await read_bounded(self._store, stored_sums_path(name, old.sha256), MAX_SHARD)
             await self._put_sums(shard.sha256, await self._in_thread(_edited_sums, packed, old, shard, edits))
         return shard, origins
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _weight(shard: Shard) -> int:

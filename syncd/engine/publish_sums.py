@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from manifests.messages import message
 from manifests.snapshot import MAX_SUMS, Snapshot, pack, shard_of, sums_line, sums_of
 from syncd.catalogue import Catalogue, MirrorRow
-from syncd.core import Damaged, Store
+from syncd.core import Damaged, Store, in_lanes
 from syncd.engine.kept_snapshots import read_packed
 from syncd.engine.pass_paths import shard_path, snapshot_folder, sums_path
 from syncd.engine.write_document import write_document
@@ -32,24 +32,17 @@ async def write_sums(
         await store.put(folder + WHOLE, await asyncio.to_thread(_single_file, catalogue, mirror.id))
     if not snapshot.sums:
         return
-    left = iter(without_sums)
 
-    async def lane() -> None:
-        for at in left:
-            sha256 = snapshot.content.shards[at].sha256
-            try:
-                content = await read_packed(store, shard_path(mirror.name, sha256), sha256)
-            except Damaged:
-                content = await asyncio.to_thread(_remade, catalogue, mirror.id, snapshot, at)
-                await store.put(shard_path(mirror.name, sha256), await asyncio.to_thread(pack, content))
-            await store.put(sums_path(mirror.name, sha256), await asyncio.to_thread(_packed_sums, content))
+    async def write_part(at: int) -> None:
+        sha256 = snapshot.content.shards[at].sha256
+        try:
+            content = await read_packed(store, shard_path(mirror.name, sha256), sha256)
+        except Damaged:
+            content = await asyncio.to_thread(_remade, catalogue, mirror.id, snapshot, at)
+            await store.put(shard_path(mirror.name, sha256), await asyncio.to_thread(pack, content))
+        await store.put(sums_path(mirror.name, sha256), await asyncio.to_thread(_packed_sums, content))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(without_sums))):
-                group.create_task(lane())
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
+    await in_lanes(WIDTH, without_sums, write_part)
     await write_document(store, folder + PARTS, _parts(snapshot))
 
 

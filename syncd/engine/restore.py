@@ -7,7 +7,6 @@ Rules:
 3. Kept bytes are hashed on the way: damaged ones are not put back.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -19,7 +18,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName, next_turn
+from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName, in_lanes, next_turn
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
@@ -185,18 +184,7 @@ class Restoration(msgspec.Struct, frozen=True):
         return Swap(move.path, self.place.staged(move.path), move.entry, origin, old_bytes, old_sha256)
 
     async def _stage_all(self, copies: Sequence[tuple[Swap, str]]) -> None:
-        left = iter(copies)
-
-        async def lane() -> None:
-            for swap, source in left:
-                await self._stage(swap.entry, source, swap.staged)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(COPIES, len(copies))):
-                    group.create_task(lane())
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
+        await in_lanes(COPIES, copies, lambda copy: self._stage(copy[0].entry, copy[1], copy[0].staged))
 
     async def _stage(self, entry: Entry, source: str, staged: str) -> None:
         try:

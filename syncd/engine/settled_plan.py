@@ -1,7 +1,6 @@
 """Applies the rules of complete files to a plan as a whole: markers, their checksums, a second look, and the record."""
 
 import asyncio
-from collections.abc import Iterator
 
 import msgspec
 
@@ -11,7 +10,7 @@ from manifests.readers import sidecar_digests
 from manifests.reading import DocumentError
 from manifests.stat import Stat
 from syncd.catalogue import MirrorRow, fingerprint
-from syncd.core import FilesWaiting, PermanentError, Step, TransientError
+from syncd.core import FilesWaiting, PermanentError, Step, TransientError, in_lanes
 from syncd.engine.pass_context import PassContext
 from syncd.engine.planner import Counts
 from syncd.engine.settling import SettleRule
@@ -70,25 +69,22 @@ async def _with_digests(
     taken: list[tuple[int, Step]] = []
     refused: list[tuple[int, Step, str]] = []
 
-    async def read_some(todo: Iterator[tuple[int, Step]]) -> None:
-        for number, step in todo:
-            stat = step.stat
-            assert stat is not None
-            target = f"{stat.urls[0]}{marker}" if stat.urls else f"{stat.path}{marker}"
-            try:
-                digests = sidecar_digests(await _read(context, target), step.path, marker)
-            except (TransientError, PermanentError, DocumentError) as error:
-                why = message("{marker} could not be read: {cause}", marker=step.path + marker, cause=error)
-                refused.append((number, step, why))
-                continue
-            wanted = {name: value for name, value in digests.items() if name in KNOWN}
-            promised = msgspec.structs.replace(stat, digests={**wanted, **stat.digests})
-            taken.append((number, msgspec.structs.replace(step, stat=promised)))
+    async def read(numbered: tuple[int, Step]) -> None:
+        number, step = numbered
+        stat = step.stat
+        assert stat is not None
+        target = f"{stat.urls[0]}{marker}" if stat.urls else f"{stat.path}{marker}"
+        try:
+            digests = sidecar_digests(await _read(context, target), step.path, marker)
+        except (TransientError, PermanentError, DocumentError) as error:
+            why = message("{marker} could not be read: {cause}", marker=step.path + marker, cause=error)
+            refused.append((number, step, why))
+            return
+        wanted = {name: value for name, value in digests.items() if name in KNOWN}
+        promised = msgspec.structs.replace(stat, digests={**wanted, **stat.digests})
+        taken.append((number, msgspec.structs.replace(step, stat=promised)))
 
-    todo = iter(steps)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(AT_ONCE, len(steps))):
-            group.create_task(read_some(todo))
+    await in_lanes(AT_ONCE, steps, read)
     return taken, refused
 
 
@@ -120,21 +116,17 @@ async def _look_again(context: PassContext, row: MirrorRow, rule: SettleRule, co
     steps = [(number, step) for number, step in claims.numbered(row.id, "wait") if step.path in waiting]
     settled: list[tuple[int, Step]] = []
 
-    async def look_some(todo: Iterator[tuple[int, Step]]) -> None:
-        for number, step in todo:
-            stat = step.stat
-            assert stat is not None
-            try:
-                found = await context.source.stat(stat.urls[0] if stat.urls else stat.path)
-            except (TransientError, PermanentError):
-                continue
-            if fingerprint(_as_listed(stat, found)) == waiting[step.path].claim:
-                settled.append((number, step))
+    async def look(numbered: tuple[int, Step]) -> None:
+        stat = numbered[1].stat
+        assert stat is not None
+        try:
+            found = await context.source.stat(stat.urls[0] if stat.urls else stat.path)
+        except (TransientError, PermanentError):
+            return
+        if fingerprint(_as_listed(stat, found)) == waiting[numbered[1].path].claim:
+            settled.append(numbered)
 
-    todo = iter(steps)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(AT_ONCE, len(steps))):
-            group.create_task(look_some(todo))
+    await in_lanes(AT_ONCE, steps, look)
     released = []
     for number, step in settled:
         held = context.catalogue.holdings.entry(row.id, step.path)

@@ -17,7 +17,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry
 from syncd.catalogue import ArchivedVersion, Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store, Unsafe, next_turn
+from syncd.core import Busy, Damaged, Mismatch, NoSpace, NotFound, PermanentError, Store, Unsafe, in_lanes, next_turn
 from syncd.engine.kept_snapshots import RetainedSnapshots
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish_journal import JournalHead, write_journal
@@ -245,30 +245,18 @@ async def _each(
     failed: list[tuple[Work, PermanentError]],
 ) -> None:
     """Call `act` with each, WIDTH at once; collect what concerns one file only, and raise the rest."""
-    left = iter(works)
 
-    async def lane() -> None:
-        for work in left:
-            try:
-                await act(work)
-            except (NoSpace, Busy):
-                raise
-            except PermanentError as error:
-                failed.append((work, error))
+    async def act_or_note(work: Work) -> None:
+        try:
+            await act(work)
+        except (NoSpace, Busy):
+            raise
+        except PermanentError as error:
+            failed.append((work, error))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WIDTH, len(works))):
-                group.create_task(lane())
-    except BaseExceptionGroup as group_error:
-        raise _first(group_error) from group_error
+    await in_lanes(WIDTH, works, act_or_note)
 
 
 def _explained(path: str, what: str, error: PermanentError) -> PermanentError:
     """Return the same kind of failure with a message that begins with the file's own path."""
     return type(error)(message("{path}: {what}: {cause}", path=path, what=what, cause=error))
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -13,8 +13,8 @@ from contextlib import closing
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import CredentialRefused, Damaged, Denied, NotFound, PermanentError, Unsupported
-from syncd.stores.s3.copies import Copies, first_of
+from syncd.core import CredentialRefused, Damaged, Denied, NotFound, PermanentError, Unsupported, first_of
+from syncd.stores.s3.copies import Copies
 from syncd.stores.s3.objects import Objects, checksum_header, sha256_headers
 from syncd.stores.s3.traits import ServerChecks
 from syncd.stores.s3.uploads import Uploads

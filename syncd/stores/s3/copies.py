@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from manifests.messages import message
 from manifests.stat import Stat
-from syncd.core import Changed, Damaged, Denied, Interrupted, TooLarge, TransientError, Unsupported
+from syncd.core import Changed, Damaged, Denied, Interrupted, TooLarge, TransientError, Unsupported, first_of
 from syncd.stores.s3.etags import is_same, joined_etag, md5_in
 from syncd.stores.s3.objects import SHA256, Objects, sha256_headers
 from syncd.stores.s3.uploads import IN_FLIGHT, SentPart, Upload, Uploads
@@ -264,9 +264,3 @@ class Copies:
 
 def _is_unchanged(found: Stat, before: Stat) -> bool:
     return (found.version, found.modified) == (before.version, before.modified)
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure of a group."""
-    error = group.exceptions[0]
-    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
