@@ -36,6 +36,7 @@ ARCHIVES["inside"] = "s3-inside"
 BLOCK = 1 << 18  # bytes forwarded at a time
 BUCKET = "syncd-tests"
 UPSTREAM = "upstream"  # the prefix of the files that are copied inside the bucket
+OF_UPSTREAM = f"bench:{BUCKET}/{UPSTREAM}"  # for rclone
 
 
 class Counting:
@@ -99,6 +100,7 @@ class Turns:
     def __init__(self, case: str, archive: Archive, url: str, cluster: Rgw, folder: Path, before: Path | None) -> None:
         self.case, self.archive, self.url, self.cluster, self.folder = case, archive, url, cluster, folder
         self.before = before
+        self.is_filled = False  # with the files of upstream, inside the bucket
         self.counter = Counter(urlsplit(cluster.endpoint).port or 0)
         self.endpoint = f"http://127.0.0.1:{self.counter.port}"
 
@@ -114,27 +116,35 @@ class Turns:
         }
         if self.case == "nothing":
             run(command, environ, folder / "log")
-        if self.case == "inside":
-            run(self._rclone(str(self.archive.files), f"bench:{BUCKET}/{UPSTREAM}"), environ, folder / "log")
+        if self.case == "inside" and not self.is_filled:
+            self.is_filled = run(self._rclone(str(self.archive.files), OF_UPSTREAM), environ, folder / "log").is_good
         counted, stored, load = self.counter.counts(), self._stored(), os.getloadavg()[0]
         measured = run(command, environ, folder / "log")
         counts: dict[str, float] = {name: count - counted[name] for name, count in self.counter.counts().items()}
         counts |= {"stored": self._stored() - stored, "load": load}
-        self._empty()
+        if self.case != "inside":  # Ceph's copies share bytes with their source, which a purge deletes
+            self._empty()
         return measured, counts
 
     def _command(self, contender: str, folder: Path) -> list[str]:
         is_inside = self.case == "inside"
         if contender == "rclone":
-            upstream = [f"bench:{BUCKET}/{UPSTREAM}"] if is_inside else [":http:"]
-            return self._rclone(*upstream, f"bench:{BUCKET}/m", "--http-url", f"{self.url}/")
+            goal = f"bench:{BUCKET}/{folder.name}"
+            return self._rclone(OF_UPSTREAM if is_inside else ":http:", goal, "--http-url", f"{self.url}/")
         manifest = folder / "bench.yaml"
         source = f"url: {self.url}/\n  reader: autoindex\n"
         if is_inside:
             source = f"url: s3://{BUCKET}/{UPSTREAM}/\n  endpoint: {self.endpoint}\n  reader: objects\n"
         manifest.write_text(f"mirror: bench\ntitle: S3\nsource:\n  {source}")
         home = self.before if contender == "before" and self.before is not None else ROOT
-        words = ["--store", f"s3://{BUCKET}/x/", "--endpoint", self.endpoint, "--state", str(folder / "state")]
+        words = [
+            "--store",
+            f"s3://{BUCKET}/{folder.name}/",
+            "--endpoint",
+            self.endpoint,
+            "--state",
+            str(folder / "state"),
+        ]
         allowed = self.endpoint if is_inside else self.url
         return [str(home / ".venv/bin/syncd"), "sync", str(manifest), *words, "--allow-private", allowed]
 
