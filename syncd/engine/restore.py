@@ -18,15 +18,21 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import Damaged, NotFound, PermanentError, Store, SyncdError, UnknownName, in_lanes, next_turn
+from syncd.core import (
+    Damaged,
+    PermanentError,
+    Store,
+    SyncdError,
+    UnknownName,
+    next_turn,
+)
+from syncd.engine.kept_copies import KeptCopies
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.publish import Publisher
 from syncd.engine.publish_origins import read_origins
 from syncd.engine.staging import drop_unjournaled
-from syncd.engine.stored_digests import hash_stored
 
-COPIES = 8  # files copied and hashed at once
 PART = 128  # moves recorded at once, in a few milliseconds
 TURN = 64  # files looked up between two turns of the event loop
 SHOWN_IDS = 20  # snapshots that a message names
@@ -163,9 +169,9 @@ class Restoration(msgspec.Struct, frozen=True):
             while part := [move async for move in _first(moves, PART)]:
                 returning = [(await self._swap(move, origin_of), move.source) for move in part if move.entry]
                 catalogue.restorations.add(mirror, returning, [move.path for move in part if not move.entry])
-            after = ""
+            kept, after = KeptCopies(self.store, self.hashing), ""
             while copies := catalogue.restorations.returning(mirror, after, PART):
-                await self._stage_all(copies)
+                await kept.stage(copies)
                 after = copies[-1][0].path
         except BaseException:
             with suppress(SyncdError):  # what stays is dropped before the next publish
@@ -182,27 +188,6 @@ class Restoration(msgspec.Struct, frozen=True):
         old_bytes, old_sha256 = (held[0].size, held[0].sha256) if held is not None else (0, "")
         origin = await origin_of(move.path)
         return Swap(move.path, self.place.staged(move.path), move.entry, origin, old_bytes, old_sha256)
-
-    async def _stage_all(self, copies: Sequence[tuple[Swap, str]]) -> None:
-        await in_lanes(COPIES, copies, lambda copy: self._stage(copy[0].entry, copy[1], copy[0].staged))
-
-    async def _stage(self, entry: Entry, source: str, staged: str) -> None:
-        try:
-            await self.store.copy(source, staged)
-        except NotFound as error:
-            raise Damaged(
-                message("{path}: its kept bytes are missing: {cause}", path=entry.path, cause=error)
-            ) from error
-        size, digests = await hash_stored(self.store, staged, ("sha256",), self.hashing)
-        if (size, digests["sha256"]) != (entry.size, entry.sha256):
-            raise Damaged(
-                message(
-                    "{path}: its kept bytes are damaged: sha256 {sha256} proved, {found} found",
-                    path=entry.path,
-                    sha256=entry.sha256,
-                    found=digests["sha256"],
-                )
-            )
 
     def _origins_of(self, snapshot: Snapshot) -> "OriginOf":
         """Return the function that reads the Origin of a path in a Snapshot; sorted paths read each list once."""

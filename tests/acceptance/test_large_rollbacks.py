@@ -10,6 +10,7 @@ from syncd.catalogue.restorations import Restorations
 from syncd.catalogue.work_journal import WorkJournal
 from syncd.core import Damaged
 from syncd.engine import restore
+from syncd.engine.kept_copies import KeptCopies
 from syncd.engine.publish import Publisher
 from syncd.engine.roll_forward import roll_forward
 from syncd.engine.staging import drop_unjournaled
@@ -109,7 +110,7 @@ def kill(monkeypatch, owner, name, after):
     ("owner", "name", "after", "is_decided"),
     [
         (Restorations, "add", 3, False),
-        (restore.Restoration, "_stage", 12, False),
+        (KeptCopies, "_copy", 12, False),
         (Restorations, "decide", 0, False),
         (Restorations, "settle_part", 5, True),
         (Publisher, "publish", 0, True),
