@@ -274,7 +274,15 @@ class Database:
 
     def one(self, sql: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row of a query, or None."""
-        return next(iter(self.rows(sql, values)), None)
+        self.queries += 1
+        try:
+            return self._db.execute(sql, values).fetchone()
+        except apsw.Error as error:
+            raise self.translated(error) from error
+        except UNDECODABLE as error:
+            raise self.damage(error) from error
+        finally:
+            self.queries -= 1
 
     def damage(self, error: BaseException) -> Damaged:
         """Return the error for damage in this file."""

@@ -16,6 +16,11 @@ _json = msgspec.json.Encoder(enc_hook=plain).encode
 _digests = msgspec.json.Decoder(dict[str, str]).decode
 _origin = msgspec.json.Decoder(Origin).decode
 
+ENTRY_AND_ORIGIN = (
+    "path, bytes, sha256, xxh3, url, verdict, proved, size, modified, version, digests, by, answer_version, "
+    "answer_modified, first"
+)
+ONE_ENTRY = f"SELECT {ENTRY_AND_ORIGIN} FROM entry WHERE mirror=? AND path=?"  # noqa: S608  literals
 
 PENDING = ""
 """The snapshot of a removed file that waits to leave its final name."""
@@ -87,7 +92,8 @@ class Holdings(MirrorPart):
 
     def entry(self, mirror: int, path: str) -> tuple[Entry, Origin] | None:
         """Return one Entry and its Origin."""
-        return next(self.entries_and_origins(mirror, path, path + "\0"), None)
+        row = self._of(mirror).one(ONE_ENTRY, (mirror, path))
+        return _entry_and_origin(row) if row is not None else None
 
     def nested(self, mirror: int, path: str) -> str:
         """Return an Entry that is a folder of `path`, or is below it, so that both cannot be files; "" if none is."""
@@ -105,19 +111,8 @@ class Holdings(MirrorPart):
         self, mirror: int, first: str = "", last: str | None = None
     ) -> Iterator[tuple[Entry, Origin]]:
         """Yield the Entries in `[first, last)` and their Origins, sorted by path."""
-        columns = (
-            "path, bytes, sha256, xxh3, url, verdict, proved, size, modified, version, digests, by, answer_version, "
-            "answer_modified, first"
-        )
-        rows = self._entries(columns, mirror, first, last)
-        for path, size, sha256, xxh3, url, verdict, proved, listed, modified, version, digests, *more in rows:
-            promised = _digests(digests) if digests else {}
-            if more[-1] is not None:
-                more[-1] = first_origin(more[-1])
-            yield (
-                Entry(path, size, sha256.hex(), xxh3.hex()),
-                Origin(path, url, verdict, proved, listed, modified, version, promised, *more),
-            )
+        for row in self._entries(ENTRY_AND_ORIGIN, mirror, first, last):
+            yield _entry_and_origin(row)
 
     def entry_rows(self, mirror: int, first: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield the Entries in `[first, last)` with the columns that people see, sorted by path."""
@@ -387,3 +382,12 @@ def _entry_values(entry: Entry, origin: Origin) -> tuple[Any, ...]:
         origin.answer_modified,
         _json(origin.first).decode() if origin.first is not None else None,
     )
+
+
+def _entry_and_origin(row: tuple[Any, ...]) -> tuple[Entry, Origin]:
+    path, size, sha256, xxh3, url, verdict, proved, listed, modified, version, digests, *more = row
+    promised = _digests(digests) if digests else {}
+    if more[-1] is not None:
+        more[-1] = first_origin(more[-1])
+    origin = Origin(path, url, verdict, proved, listed, modified, version, promised, *more)
+    return Entry(path, size, sha256.hex(), xxh3.hex()), origin
