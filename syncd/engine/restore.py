@@ -18,14 +18,7 @@ import msgspec
 from manifests.messages import message
 from manifests.snapshot import Entry, Origin, Snapshot
 from syncd.catalogue import Catalogue, MirrorRow, RemovedFile, Swap
-from syncd.core import (
-    Damaged,
-    PermanentError,
-    Store,
-    SyncdError,
-    UnknownName,
-    next_turn,
-)
+from syncd.core import Damaged, PermanentError, Store, SyncdError, UnknownName, next_turn
 from syncd.engine.kept_copies import KeptCopies
 from syncd.engine.kept_snapshots import RetainedSnapshots, differences, shard_index
 from syncd.engine.pass_paths import PassPaths
