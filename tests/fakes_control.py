@@ -562,6 +562,9 @@ class FakeControl:
             raise NotFound(f"{path}: is not pinned in {name}")
         return self._written(who, "unpin", name, f"{path} is unpinned")
 
+    async def tombstones(self):
+        return []
+
     async def tag(self, name, snapshot, tag, who):
         ids = [one.id for one in await self.snapshots(name) if one.id.startswith(snapshot)]
         if len(ids) != 1:

@@ -4,10 +4,13 @@ from .auth.accepted_terms import AcceptedTerms as AcceptedTerms
 from .auth.oidc import CALLBACK as CALLBACK, FLOW_COOKIE as FLOW_COOKIE, FLOW_LASTS as FLOW_LASTS, SignIn as SignIn
 from .auth.sessions import COOKIE as COOKIE, LASTS as LASTS
 from .auth.signed_urls import (
+    LONGEST_LIFE as LONGEST_LIFE,
     UrlGrant as UrlGrant,
     UrlKeys as UrlKeys,
     UrlRefused as UrlRefused,
+    mark_form as mark_form,
     sign_url as sign_url,
+    verify_form as verify_form,
     verify_url as verify_url,
 )
 from .auth.tokens import SHORTEST as SHORTEST, Tokens as Tokens, make_token as make_token, scrypt as scrypt

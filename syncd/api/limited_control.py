@@ -31,6 +31,7 @@ from syncd.control import (
     Sample,
     ScrubView,
     StoreView,
+    TombstoneView,
     UsageBy,
     UsageReport,
 )
@@ -155,6 +156,10 @@ class LimitedControl:
             return found
         hidden = {"url": "", "error": "", "message": None}
         return [one if one.role == "here" else msgspec.structs.replace(one, **hidden) for one in found]
+
+    async def tombstones(self) -> list[TombstoneView]:
+        """Return what was public: everybody may know that it no longer is."""
+        return await self._control.tombstones()
 
     async def audit(
         self, *, before: int | None = None, limit: int = 100, after: int | None = None, **chosen: Any

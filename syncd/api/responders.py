@@ -116,12 +116,13 @@ async def dataset_report(context: ApiContext, call: Call) -> Any:
 
 
 async def events(context: ApiContext, call: Call) -> web.StreamResponse:
-    """Stream events, until the sender's session ends."""
+    """Stream events, until the sender's session ends or the token is revoked."""
     if call.query.mirror:
         context.control.mirror(call.query.mirror)
     until = call.identity.until
     left = until - context.clock() if until is not None else None
-    return await context.stream.serve(call.request, call.query.mirror, until=left, sees=context.sees)
+    lasts = context.access.tokens.lasting(call.identity.name)
+    return await context.stream.serve(call.request, call.query.mirror, until=left, sees=context.sees, lasts=lasts)
 
 
 async def livez(context: ApiContext, call: Call) -> web.Response:

@@ -144,6 +144,11 @@ ROUTES: tuple[Route, ...] = (
         handler=r.ask(Control.failures), cursor="path", query=a.PageQuery, response=a.Failures,
     ),
     Route(
+        method="GET", path=f"{V1}/tombstones", name="listTombstones",
+        summary="Mirrors that were published and no longer are.",
+        handler=r.ask(Control.tombstones), response=a.Tombstones,
+    ),
+    Route(
         method="GET", path=f"{V1}/passes", name="listPasses", summary="Passes of all mirrors, the newest first.",
         handler=r.ask(Control.passes), cursor="id", query=a.PassesQuery, response=a.Passes,
     ),

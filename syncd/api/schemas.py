@@ -17,6 +17,7 @@ from syncd.control import (
     ScrubView,
     SnapshotView,
     State,
+    TombstoneView,
     UsageBy,
 )
 from syncd.core import AuditView, FailureView, PassEvent, PassView
@@ -98,6 +99,12 @@ class NodeCopies(Response, frozen=True, kw_only=True):
     """The copies of one mirror: here, at the node that it follows, at the peers that syncd.yaml names."""
 
     copies: tuple[CopyView, ...]
+
+
+class Tombstones(Response, frozen=True, kw_only=True):
+    """The mirrors that were published and no longer are, in the order in which that ended."""
+
+    tombstones: tuple[TombstoneView, ...]
 
 
 class Quarantine(Response, frozen=True, kw_only=True):

@@ -105,9 +105,10 @@ class EventStream:
         """Disconnect every client."""
         self._over = True
         for listener in self._listeners:
-            listener.late = True
-            with suppress(asyncio.QueueFull):
-                listener.queue.put_nowait(None)
+            try:
+                listener.queue.put_nowait(None)  # behind the events that it has not been sent yet
+            except asyncio.QueueFull:
+                listener.late = True
 
     async def serve(
         self,
@@ -116,8 +117,11 @@ class EventStream:
         *,
         until: float | None = None,
         sees: Callable[[str], bool] | None = None,
+        lasts: Callable[[], bool] = lambda: True,
     ) -> web.StreamResponse:
         """Send events to one client until it disconnects, is too slow, or `until` seconds have passed.
+
+        `lasts` is asked before each event: when it says no, the token was revoked, and the stream ends.
 
         `sees` tells whose events it may see; "" stands for the daemon. None: it may see all.
         """
@@ -141,18 +145,18 @@ class EventStream:
                 await response.prepare(request)
                 await response.write(b"retry: 3000\n\n")
                 async with asyncio.timeout(until):
-                    await self._write_events(listener, response)
+                    await self._write_events(listener, response, lasts)
             finally:
                 self._listeners.discard(listener)
         return response
 
-    async def _write_events(self, listener: _Listener, response: web.StreamResponse) -> None:
+    async def _write_events(self, listener: _Listener, response: web.StreamResponse, lasts: Callable[[], bool]) -> None:
         while not listener.late:
             said: bytes | None = b": still here\n\n"
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._heartbeat):
                     said = await listener.queue.get()
-            if said is None:
+            if said is None or not lasts():
                 return
             async with asyncio.timeout(self._slow):
                 await response.write(said)

@@ -34,7 +34,11 @@ from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .mode_progress import MODES as MODES, ModeProgress as ModeProgress, mode_progress as mode_progress
 from .pass_history import PassHistory as PassHistory
 from .prefixes import overlap as overlap
-from .publications import Publications as Publications, Tombstone as Tombstone
+from .publications import (
+    Publications as Publications,
+    PublishedSpan as PublishedSpan,
+    Tombstone as Tombstone,
+)
 from .published_files import (
     CurrentFile as CurrentFile,
     PublishedFiles as PublishedFiles,

@@ -3,6 +3,7 @@
 Times never repeat and never decrease, over all mirrors: harvesters ask for what changed since a time.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -25,6 +26,15 @@ class Tombstone(msgspec.Struct, frozen=True):
     reason: Withdrawal
 
 
+class PublishedSpan(msgspec.Struct, frozen=True):
+    """A mirror that is published since a time; with `ended`, one that was, as its tombstone says."""
+
+    mirror: str
+    since: float
+    ended: float | None = None
+    reason: str = ""
+
+
 @reads_rows
 class Publications(DaemonPart):
     """The published mirrors, and the tombstones of those that were."""
@@ -44,6 +54,19 @@ class Publications(DaemonPart):
             f"UPDATE publication SET ended={_NEXT}, reason=? WHERE mirror=? AND ended IS NULL",  # noqa: S608  constants
             (at, reason, mirror),
         )
+
+    def spans(self) -> list[PublishedSpan]:
+        """Return the mirrors that are or were published, by name."""
+        rows = self._db.rows("SELECT mirror, since, ended, reason FROM publication ORDER BY mirror")
+        return [PublishedSpan(*row) for row in rows]
+
+    def restore(self, spans: Iterable[PublishedSpan]) -> bool:
+        """Record the spans that are unknown here; return True if there was one."""
+        known = {one.mirror for one in self.spans()}
+        missing = [one for one in spans if one.mirror not in known]
+        for one in missing:
+            self._db.do("INSERT INTO publication VALUES (?,?,?,?)", (one.mirror, one.since, one.ended, one.reason))
+        return bool(missing)
 
     def public(self) -> dict[str, float]:
         """Return the published mirrors, each with the time since when."""

@@ -98,8 +98,11 @@ class ServeSettings(BaseModel):
     """The node's name, as in cn-demo; others know it by this name, so it never changes."""
     publisher: PublisherSettings
     """Who runs the node."""
-    send: Literal["self", "accel"] = "self"
-    """Who sends the bytes of current files: syncd, or an nginx in front of it (accel; deploy/nginx/syncd.conf)."""
+    send: Literal["self", "accel", "redirect"] = "self"
+    """Who sends the bytes of files: syncd, an nginx in front of it (accel; deploy/nginx/syncd.conf), or the bucket
+    that is the store, to which a client is redirected by a link of two minutes (redirect)."""
+    endpoint: Annotated[str, BeforeValidator(_public_url)] | None = None
+    """With redirect: the endpoint of the bucket as clients reach it; absent: `store.endpoint`."""
     key: KeySettings | None = None
     """The key that signs the heads of published mirrors; without one, other nodes can only trust its address."""
     proxies: tuple[Network, ...] = ()

@@ -34,6 +34,7 @@ from .views import (
     State as State,
     StepView as StepView,
     StoreView as StoreView,
+    TombstoneView as TombstoneView,
     TransferView as TransferView,
     VerdictView as VerdictView,
 )

@@ -31,6 +31,7 @@ from syncd.control.views import (
     ScrubView,
     SnapshotView,
     StoreView,
+    TombstoneView,
 )
 from syncd.core import AuditVerdict, AuditView, Event, FailureView, PassEvent, PassView
 
@@ -119,7 +120,11 @@ class Control(Protocol):
         ...
 
     async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
-        """Compare two kept snapshots, each named by a prefix of its id; returns `limit` differing paths, sorted."""
+        """Compare two kept snapshots, each named by a tag or a prefix of its id; returns `limit` paths, sorted."""
+        ...
+
+    async def tombstones(self) -> list[TombstoneView]:
+        """Return the mirrors that were published and no longer are, in the order in which that ended."""
         ...
 
     async def quarantine(self, name: str, *, limit: int = 1000) -> list[QuarantineView]:

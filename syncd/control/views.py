@@ -230,6 +230,16 @@ class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
     """The names that keep it with its bytes until they are removed."""
 
 
+class TombstoneView(msgspec.Struct, frozen=True, kw_only=True):
+    """A mirror that was published from `published` on, until `ended`."""
+
+    mirror: str
+    published: float
+    ended: float
+    reason: Literal["withdrawn", "private", "forgotten"]
+    """withdrawn: its manifest was deleted; private: its manifest no longer publishes it; forgotten: `syncd forget`."""
+
+
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """One path that differs between two snapshots; values are None on the side where it is missing."""
 

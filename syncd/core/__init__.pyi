@@ -141,6 +141,7 @@ from .ports import (
     ReportsSkipped as ReportsSkipped,
     SeveralSources as SeveralSources,
     ShowsCertificates as ShowsCertificates,
+    SignsLinks as SignsLinks,
     Sink as Sink,
     Staged as Staged,
     Store as Store,

@@ -417,6 +417,17 @@ class OpensFiles(Protocol):
 
 
 @runtime_checkable
+class SignsLinks(Protocol):
+    """Capability of a Store: make links by which others read one object from the store itself, for a short time."""
+
+    async def signed_link(
+        self, path: str, *, method: str, seconds: int, query: Mapping[str, str], endpoint: str = ""
+    ) -> str:
+        """Return a link for GET or HEAD; `query` are parameters of the answer, `endpoint` is where clients reach it."""
+        ...
+
+
+@runtime_checkable
 class Summing(Protocol):
     """Capability of a Store: hash many files in one call, outside the event loop; faster for small files."""
 

@@ -16,6 +16,7 @@ from syncd.control import (
     QuarantineView,
     SnapshotView,
     StepView,
+    TombstoneView,
     UsageBy,
     UsageReport,
 )
@@ -114,7 +115,12 @@ class Controller(LiveViews, OperatorActions):
         """Compare two kept snapshots."""
         row = self._row(name)
         kept = await self._reader.run(lambda c: c.history.snapshots(row.id)) if row is not None else []
-        return await queries.diff(self._session().store, name, kept, before, after, limit)
+        tags = await self._reader.run(lambda c: c.tags.all(row.id)) if row is not None else []
+        return await queries.diff(self._session().store, name, kept, before, after, limit, tags)
+
+    async def tombstones(self) -> list[TombstoneView]:
+        """Return the mirrors that were published and no longer are."""
+        return await self._reader.run(queries.tombstones)
 
     async def quarantine(self, name: str, *, limit: int = 1000) -> list[QuarantineView]:
         """Return the quarantined files, the newest first."""

@@ -111,7 +111,7 @@ class Daemon:
         self.scrubber = Scrubber(registry, self.scheduler, current, background, idle=30 * deps.tick)
         self.maintenance = Maintenance(registry, current, background)
         self.head_renewal = HeadRenewal(registry, current, self.scheduler)
-        self.listings = Listings(registry, current)
+        self.listings = Listings(registry, current, self.reloader.note_publications)
         self.peer_watch = PeerWatch(registry, current)
         self.status = DaemonStatus(deps.now())
         self.control = Controller(

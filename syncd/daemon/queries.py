@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from manifests.messages import message
-from manifests.snapshot import Entry, Snapshot
+from manifests.snapshot import Entry, Snapshot, Tag
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control import (
     ChangeView,
@@ -22,6 +22,7 @@ from syncd.control import (
     QuarantineView,
     SnapshotView,
     StepView,
+    TombstoneView,
 )
 from syncd.core import FailureView, NotFound, PassEvent, PassView, Store, ignore_event, message_view
 from syncd.engine import PassContext, differences, unknown_snapshot
@@ -120,9 +121,19 @@ def snapshots(catalogue: Catalogue, row: MirrorRow | None) -> list[SnapshotView]
     ]
 
 
-async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int) -> DiffView:
+def tombstones(catalogue: Catalogue) -> list[TombstoneView]:
+    """Return the mirrors that were published, in the order in which that ended."""
+    return [
+        TombstoneView(mirror=one.mirror, published=one.since, ended=one.ended, reason=one.reason)
+        for one in catalogue.publications.tombstones()
+    ]
+
+
+async def diff(
+    store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int, tags: Sequence[Tag] = ()
+) -> DiffView:
     """Compare two kept snapshots; reads only the shards that differ."""
-    one, other = find_snapshot(kept, name, before), find_snapshot(kept, name, after)
+    one, other = find_snapshot(kept, name, before, tags), find_snapshot(kept, name, after, tags)
     count = 0
     changes: list[ChangeView] = []
     async for path, old, new in differences(store, name, one, other):
@@ -132,8 +143,12 @@ async def diff(store: Store, name: str, kept: Sequence[Snapshot], before: str, a
     return DiffView(mirror=name, before=one.id, after=other.id, count=count, changes=tuple(changes))
 
 
-def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str) -> Snapshot:
-    """Return the kept snapshot whose id begins with `wanted`. Raises NotFound."""
+def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str, tags: Sequence[Tag] = ()) -> Snapshot:
+    """Return the kept snapshot that has the tag `wanted`, or whose id begins with it. Raises NotFound."""
+    tagged = {tag.snapshot for tag in tags if tag.name == wanted}
+    for one in kept:
+        if one.id in tagged:
+            return one
     fitting = [one for one in kept if one.id.startswith(wanted)]
     if len(fitting) != 1 or len(wanted) < 4:
         raise unknown_snapshot(wanted, name, [one.id for one in kept])

@@ -89,7 +89,7 @@ class Reloader:
         vanished = self.manifests.vanished
         self._apply_changes(self.manifests.apply(seen, self.deps.now(), at_once=at_once))
         if not self._has_noted_publications and self.manifests.files:
-            self._note_publications()  # what was withdrawn while no daemon ran
+            self.note_publications()  # what was withdrawn while no daemon ran
         if self.manifests.vanished and not vanished:
             folders = ", ".join(str(path) for path in self.manifests.paths)
             what = f"{folders}: no manifest found: is it mounted? All stay in force; send SIGHUP to withdraw them"
@@ -99,7 +99,7 @@ class Reloader:
         if not changes:
             return
         self.declare()
-        self._note_publications()
+        self.note_publications()
         for declared in changes.withdrawn:
             self.registry.on_event(ManifestWithdrawn(declared.mirror.name, declared.file))
         for declared in changes.accepted:
@@ -111,7 +111,7 @@ class Reloader:
             self.registry.on_event(ManifestRejected(file.declared_name, file.name, problems, in_force))
         self.registry.wake.set()
 
-    def _note_publications(self) -> None:
+    def note_publications(self) -> None:
         """Record which mirrors are published; one that no longer is leaves a tombstone."""
         self._has_noted_publications = True
         publications, now = self.session.catalogue.publications, self.deps.now()

@@ -23,7 +23,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READS = frozenset(
-    {"passes", "entries", "entry", "snapshots", "copies", "quarantine", "parked", "failures", "audit", "usage"}
+    {
+        "passes",
+        "entries",
+        "entry",
+        "snapshots",
+        "copies",
+        "quarantine",
+        "parked",
+        "failures",
+        "audit",
+        "usage",
+        "tombstones",
+    }
 )  # that await nothing but the background reader
 GATHER = 0.05  # seconds between two batches of events
 BATCH = 500  # events that wait for the next batch; more wait in the subscription, which may lose some

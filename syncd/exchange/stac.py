@@ -9,6 +9,7 @@ Rules:
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from syncd.exchange.licences import licence_of
 from syncd.exchange.markup import instant, iri
@@ -18,6 +19,8 @@ VERSION = "1.1.0"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 ALTERNATE = "https://stac-extensions.github.io/alternate-assets/v1.2.0/schema.json"
 _JSON = "application/json"
+GEO_JSON = "application/geo+json"
+A_PART = 1_000  # items of a part of the catalogue
 
 
 def has_collection(held: Publication) -> bool:
@@ -43,8 +46,8 @@ def catalog(node: Node, publications: Sequence[Publication]) -> dict[str, Any]:
     }
 
 
-def collection(held: Publication) -> dict[str, Any]:
-    """Return the collection of a mirror that states its place and its time."""
+def collection(held: Publication, items: int = 0) -> dict[str, Any]:
+    """Return the collection of a mirror that states its place and its time; its items are listed in parts."""
     if held.spatial is None or held.temporal is None:
         raise ValueError(held.name)
     licence = licence_of(held.licence)
@@ -55,6 +58,7 @@ def collection(held: Publication) -> dict[str, Any]:
     if licence is not None and licence.url:
         links.append({"rel": "license", "href": licence.url, "title": licence.text})
     links += [{"rel": "cite-as", "href": one.url} for one in held.identifiers]
+    links += [_link("child", part_address(held, part)) for part in range(1, parts(items) + 1)]
     host = {"name": held.node.publisher.name or held.node.name, "roles": ["host"], "url": held.node.address()}
     return {
         "type": "Collection",
@@ -72,6 +76,40 @@ def collection(held: Publication) -> dict[str, Any]:
         "links": links,
         "assets": _assets(held),
     }
+
+
+def parts(items: int) -> int:
+    """Return how many parts of a catalogue a number of items makes."""
+    return -(-items // A_PART)
+
+
+def features_catalog(held: Publication, part: int, paths: Sequence[str]) -> dict[str, Any]:
+    """Return a part of the catalogue, counted from 1: a link to each item, by the paths of all of them."""
+    parent = _address(held)
+    listed = paths[(part - 1) * A_PART : part * A_PART]
+    return {
+        "type": "Catalog",
+        "stac_version": VERSION,
+        "id": f"{held.name}-{part}",
+        "title": f"{held.title} {part}/{parts(len(paths))}",
+        "description": f"Items of {held.title}.",
+        "links": [
+            _link("root", held.node.address("stac/catalog.json")),
+            _link("parent", parent),
+            _link("self", part_address(held, part)),
+            *({"rel": "item", "href": feature_address(held, one), "type": GEO_JSON} for one in listed),
+        ],
+    }
+
+
+def part_address(held: Publication, part: int) -> str:
+    """Return the address of a part of the catalogue."""
+    return held.node.address(f"stac/{held.name}/items/{part}.json")
+
+
+def feature_address(held: Publication, path: str) -> str:
+    """Return the address of an item, whose document has a path in the mirror."""
+    return held.node.address(f"stac/{held.name}/item/{quote(path)}")
 
 
 def feature(

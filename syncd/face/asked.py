@@ -9,7 +9,7 @@ from aiohttp import web
 
 from manifests.access import ANYONE, Caller
 from syncd.face.answers import Reject
-from syncd.face.pacing import TokenBucket
+from syncd.face.pacing import TokenPace
 
 KEPT = "!$&'()*+,;=@~"  # what a path keeps beside letters, digits and -._; a colon would make a scheme
 MOST_QUERY = 64  # values of a query
@@ -51,7 +51,7 @@ class Asked:
     parts: tuple[str, ...]
     address: str
     caller: Caller = ANYONE
-    pace: TokenBucket | None = None
+    pace: TokenPace | None = None
     door: str = "http"
     mirror: str = ""
     snapshot: str = ""
@@ -60,6 +60,8 @@ class Asked:
     range: tuple[int, int] = (0, 0)
     sent: int = 0
     ticket: str = ""
+    link: str = ""
+    """The query of a signed link to a folder: the links of its listing have it, too."""
     is_open: bool = True
     """False for an answer about a mirror that not everybody may read."""
 

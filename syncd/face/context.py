@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from manifests.access import Part, access_of, may
+from syncd.catalogue import Tombstone
 from syncd.config import ServeSettings
 from syncd.core import Store
 from syncd.face.answers import Reject
@@ -12,11 +14,24 @@ from syncd.face.asked import Asked, OnServed
 from syncd.face.callers import Callers
 from syncd.face.change_lists import ChangeLists
 from syncd.face.differences import Differences
+from syncd.face.feature_index import FeatureIndex
 from syncd.face.page_templates import PageTemplates
 from syncd.face.public_mirrors import PublicMirror, PublicMirrors
 from syncd.face.publication_cache import PublicationCache
 from syncd.face.snapshot_lists import SnapshotLists
 from syncd.face.stored_files import StoredFiles
+from syncd.face.verdict_counts import VerdictCounts
+
+_REASONS = {
+    "withdrawn": "The dataset was withdrawn on {day}.",
+    "private": "The dataset is no longer published since {day}.",
+    "forgotten": "The copy was deleted on {day}.",
+}
+
+
+def reason_of(stone: Tombstone) -> str:
+    """Return why a mirror is no longer there, for those who knew it."""
+    return _REASONS[stone.reason].format(day=datetime.fromtimestamp(stone.ended, UTC).date().isoformat())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,8 @@ class FaceContext:
     callers: Callers
     publications: PublicationCache
     templates: PageTemplates
+    verdicts: VerdictCounts
+    features: FeatureIndex
     on_served: OnServed = field(default=lambda _: None)
     differences: Differences = field(default_factory=Differences)
     changes: ChangeLists = field(default_factory=ChangeLists)
@@ -49,6 +66,8 @@ class FaceContext:
         """Return a mirror of which the sender may read a part. Raises Reject, Unavailable."""
         found = self.mirrors.find(name)
         if found is None:
+            if (stone := self.mirrors.ended(name)) is not None:
+                raise Reject(410, reason_of(stone))
             raise Reject(404)
         answer = may(asked.caller, found.manifest, part, self.mirrors.moment())
         if answer == "absent":

@@ -18,6 +18,7 @@ from manifests.snapshot import Snapshot
 from syncd.core import Changed, Damaged, NotFound
 from syncd.face.answers import BYTES_POLICY, EVERY, WITHOUT_CORS, Reject, redirect
 from syncd.face.asked import Asked, escaped
+from syncd.face.bucket_links import bucket_link
 from syncd.face.content_types import is_active, media_type, saved_as
 from syncd.face.context import FaceContext
 from syncd.face.preconditions import Grant, grant, http_date
@@ -42,7 +43,12 @@ def find_snapshot(context: FaceContext, mirror: PublicMirror, name: str) -> Snap
 
 
 def full_id(context: FaceContext, mirror: PublicMirror, name: str) -> str | None:
-    """Return the only kept snapshot whose id begins with `name`, which is shorter than an id."""
+    """Return the kept snapshot that has the tag `name`, or the only one whose id begins with it."""
+    if len(name) == 64:
+        return None
+    tags = context.mirrors.ask(lambda catalogue: catalogue.tags.all(mirror.row.id))
+    if (tagged := next((tag.snapshot for tag in tags if tag.name == name), None)) is not None:
+        return tagged
     if not 8 <= len(name) < 64:
         return None
     fitting = [one for one in context.mirrors.kept(mirror) if one.startswith(name)]
@@ -64,7 +70,8 @@ async def send_file(
     file = await context.files.named(mirror.row, snapshot, path)
     if file is None:
         if is_folder and await context.lists.children(snapshot, f"{path}/", "", 1):
-            return redirect(context.url(f"mirrors/{mirror.name}/snapshots/{snapshot.id}/files/{escaped(path)}/"))
+            query = f"?{asked.link}" if asked.link else ""
+            return redirect(context.url(f"mirrors/{mirror.name}/snapshots/{snapshot.id}/files/{escaped(path)}/{query}"))
         raise Reject(404)
     asked.size = file.size
     modified = int(file.modified)
@@ -113,6 +120,10 @@ async def _send(
         opened = await _open(context, file)
         if context.settings.send == "accel" and file.is_natural and opened.place == _natural(file):
             return _by_nginx(asked, opened, headers)
+        if context.settings.send == "redirect" and asked.door == "http":
+            link = await bucket_link(context, asked, file, opened, given, headers)
+            if link is not None:
+                return link
         if asked.method == "HEAD":
             return web.Response(status=given.status, headers=headers)
         if opened.file is None:

@@ -50,14 +50,16 @@ async def folder_index(
     headers = {"Vary": "Accept"}
     if more:
         base = context.url(f"mirrors/{mirror.name}/snapshots/{snapshot.id}/files/{escaped(folder)}")
-        following = f"{base}?after={quote(rows[-1].name, safe='')}"
+        following = f"{base}?after={quote(rows[-1].name, safe='')}{'&' + asked.link if asked.link else ''}"
         headers["Link"] = f'<{following}>; rel="next"'
     cache = FOR_EVER if asked.is_open else PRIVATE
     if asked.wants_json:
         listed = msgspec.json.encode([_row(one) for one in rows], enc_hook=plain)
         return document(listed, "application/json", cache=cache, headers=headers)
     title = f"{mirror.name}/{folder}"
-    body = _page(title, rows, folder, f"?after={quote(rows[-1].name, safe='')}" if more else "")
+    query = f"?{asked.link}" if asked.link else ""
+    after = f"?after={quote(rows[-1].name, safe='')}{'&' + asked.link if asked.link else ''}" if more else ""
+    body = _page(title, rows, folder, after, query)
     return document(body, "text/html; charset=utf-8", cache=cache, headers=headers)
 
 
@@ -67,10 +69,12 @@ def _row(child: Child) -> Row:
     return Row(child.name, "file", http_date(child.modified), child.entry.size, child.entry.sha256)
 
 
-def _page(title: str, rows: list[Child], folder: str, following: str) -> bytes:
-    lines = ['<a href="../">../</a>'] if folder else []
+def _page(title: str, rows: list[Child], folder: str, following: str, query: str) -> bytes:
+    """Return the page; `query` is that of the signed link by which it was asked for."""
+    query = html.escape(query)
+    lines = [f'<a href="../{query}">../</a>'] if folder else []
     for child in rows:
-        link = f'<a href="./{quote(child.name, safe="/" + KEPT)}">{html.escape(_shown(child.name))}</a>'
+        link = f'<a href="./{quote(child.name, safe="/" + KEPT)}{query}">{html.escape(_shown(child.name))}</a>'
         if child.entry is None:
             lines.append(f"{link:<52} {'-':>17} {'-':>15}")
         else:

@@ -6,7 +6,7 @@ Rules:
 2. OAI-PMH lists what the daemon has recorded: a mirror that was just published comes with the next look at it.
 """
 
-from urllib.parse import parse_qsl
+import re
 
 from aiohttp import web
 
@@ -14,11 +14,14 @@ from syncd.exchange import Node, Publication, entries_of, iso19139, json_documen
 from syncd.face.answers import Reject, document
 from syncd.face.asked import Asked
 from syncd.face.context import FaceContext
+from syncd.face.feature_index import StacFeature
+from syncd.face.forms import read_form
 from syncd.face.listed import read_listed
 from syncd.face.public_mirrors import PublicMirror
 from syncd.face.publications import node_of, read_publication
+from syncd.face.stac_features import feature_document, find_features
 
-_FORM, _FIELDS = 8_192, 16  # bytes and fields of a form
+_PART = re.compile(r"[1-9][0-9]{0,5}\.json", re.ASCII)
 _XML, _JSON = "application/xml", "application/json"
 
 
@@ -33,7 +36,18 @@ async def harvest(context: FaceContext, asked: Asked) -> web.Response:
         case ("stac", name, "collection.json"):
             held = await _one(context, asked, node, name, "stac")
             if stac.has_collection(held):
-                return document(json_document(stac.collection(held)), _JSON)
+                return document(json_document(stac.collection(held, len(await _features(context, asked, name)))), _JSON)
+        case ("stac", name, "items", part) if _PART.fullmatch(part):
+            held, items = await _one(context, asked, node, name, "stac"), await _features(context, asked, name)
+            number = int(part.removesuffix(".json"))
+            if number <= stac.parts(len(items)):
+                return document(json_document(stac.features_catalog(held, number, [one.path for one in items])), _JSON)
+        case ("stac", name, "item", *path) if path:
+            held = await _one(context, asked, node, name, "stac")
+            mirror = context.mirror(asked, name, "metadata")
+            found = await feature_document(context, mirror, held, "/".join(path))
+            if found is not None:
+                return document(json_document(found, is_complete=True), stac.GEO_JSON)
         case ("waf", ""):
             held_here = await _listed(context, node, "catalogue")
             files = [(f"{one.name}.xml", len(iso19139.iso19139(one)), one.updated) for one in held_here]
@@ -42,6 +56,14 @@ async def harvest(context: FaceContext, asked: Asked) -> web.Response:
             held = await _one(context, asked, node, name.removesuffix(".xml"), "catalogue")
             return document(iso19139.iso19139(held), _XML)
     raise Reject(404)
+
+
+async def _features(context: FaceContext, asked: Asked, name: str) -> tuple[StacFeature, ...]:
+    """Return the items of a mirror. Raises Reject while they are being read: a list is whole, or an error."""
+    found = await find_features(context, context.mirror(asked, name, "metadata"))
+    if found is None:
+        raise Reject(503, Retry_After="5")
+    return found
 
 
 def takes_form(parts: tuple[str, ...]) -> bool:
@@ -59,19 +81,7 @@ async def _oai(context: FaceContext, asked: Asked, node: Node) -> web.Response:
 
 async def _arguments(request: web.BaseRequest) -> list[tuple[str, str]]:
     """Return the arguments of the query, or of the form. Raises Reject for a form that is too long, or is none."""
-    if request.method != "POST":
-        return list(request.query.items())
-    if request.content_type != "application/x-www-form-urlencoded" or (request.content_length or 0) > _FORM:
-        raise Reject(400)
-    body = b""
-    while chunk := await request.content.read(_FORM + 1 - len(body)):
-        body += chunk
-        if len(body) > _FORM:
-            raise Reject(400)
-    try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FIELDS)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Reject(400) from error
+    return list(request.query.items()) if request.method != "POST" else await read_form(request)
 
 
 async def _listed(context: FaceContext, node: Node, word: str) -> list[Publication]:

@@ -8,6 +8,7 @@ Rules:
 
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from markupsafe import Markup
 
@@ -15,7 +16,11 @@ from syncd.exchange import DOCUMENTS, Publication, json_document, json_in_html, 
 from syncd.face.answers import Reject
 from syncd.face.asked import Asked
 from syncd.face.context import FaceContext
+from syncd.face.footprints import box_outline, draw
 from syncd.face.portal_routes import tagged
+from syncd.face.public_mirrors import PublicMirror
+from syncd.face.stac_features import find_features
+from syncd.face.verdict_counts import CountedVerdict, added
 
 DATACITE = "datacite.xml"  # only datasets with a DOI have it
 
@@ -25,21 +30,38 @@ async def node_page(context: FaceContext, asked: Asked) -> web.Response:
     found = await context.publications.all(None)
     if asked.wants_json:
         return tagged(asked, json_document([_summary(one) for one in found]), "application/json")
-    return _page(context, asked, "node.html", mirrors=found)
+    return page(context, asked, "node.html", mirrors=found)
 
 
 async def mirror_page(context: FaceContext, asked: Asked, name: str) -> web.Response:
     """Answer with one dataset."""
     mirror = context.mirror(asked, name, "metadata")
     held = await context.publications.get(mirror)
+    verdicts = await _verdicts(context, mirror, held)
     if asked.wants_json:
-        return tagged(asked, json_document(_summary(held)), "application/json")
+        return tagged(asked, json_document(_summary(held) | _counted(verdicts)), "application/json")
     publish = mirror.manifest.publish
     assert publish is not None
     listed = [key for key, one in DOCUMENTS.items() if not one.listed_as or publish.listed_in(one.listed_as)]
     listed = [key for key in listed if key != DATACITE or DOCUMENTS[key].write(held) is not None]
     jsonld = Markup(json_in_html(schema_org.dataset(held)))  # noqa: S704  what could end the script is escaped in it
-    return _page(context, asked, "dataset.html", held=held, documents=listed, jsonld=jsonld, terms=publish.terms)
+    items = await find_features(context, mirror)
+    outlines = [ring for one in items or () for ring in one.outlines]
+    if not outlines and held.spatial is not None:
+        outlines, items = [box_outline(*held.spatial)], None
+    return page(
+        context,
+        asked,
+        "dataset.html",
+        held=held,
+        documents=listed,
+        jsonld=jsonld,
+        terms=publish.terms,
+        verdicts=verdicts,
+        map=draw(outlines),
+        items=len(items or ()),
+        has_key=context.settings.key is not None,
+    )
 
 
 def page_file(context: FaceContext, asked: Asked) -> web.Response:
@@ -51,14 +73,30 @@ def page_file(context: FaceContext, asked: Asked) -> web.Response:
     return web.Response(body=found.body, headers={"Cache-Control": "public, max-age=31536000, immutable", **media})
 
 
-def _page(context: FaceContext, asked: Asked, template: str, **shown: Any) -> web.Response:
+def page(context: FaceContext, asked: Asked, template: str, **shown: Any) -> web.Response:
+    """Return a page in the language of its reader."""
     here, accepted = asked.request.rel_url.raw_path, asked.request.headers.get("Accept-Language", "")
     node = context.publications.node
-    page, language = context.templates.render(
+    text, language = context.templates.render(
         template, asked.query.get("lang"), accepted, context.now(), node=node, here=here, **shown
     )
     more = {"Content-Language": language, "Vary": "Accept, Accept-Language"}
-    return tagged(asked, page.encode(), "text/html; charset=utf-8", more=more)
+    return tagged(asked, text.encode(), "text/html; charset=utf-8", more=more)
+
+
+async def _verdicts(context: FaceContext, mirror: PublicMirror, held: Publication) -> tuple[CountedVerdict, ...] | None:
+    """Return how the files were verified; None while they are counted. Names of lists are files' names."""
+    snapshot = context.mirrors.snapshot(mirror, held.version.id)
+    found = await context.verdicts.get(snapshot) if snapshot is not None else ()
+    if found is None or held.lists_files:
+        return found
+    return added(msgspec.structs.replace(one, by="") for one in found)
+
+
+def _counted(verdicts: tuple[CountedVerdict, ...] | None) -> dict[str, Any]:
+    if verdicts is None:
+        return {"verdicts": None}
+    return {"verdicts": [msgspec.structs.asdict(one) for one in verdicts]}
 
 
 def _summary(held: Publication) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from manifests.messages import message
 from syncd.api import Tokens
 from syncd.config import Config, Token
-from syncd.core import Store
+from syncd.core import ConfigError, Store
 from syncd.face.asked import OnServed
 from syncd.face.callers import Callers
 from syncd.face.context import FaceContext
+from syncd.face.feature_index import FeatureIndex
 from syncd.face.page_templates import PageTemplates
 from syncd.face.public_mirrors import PublicMirrors, Unavailable
 from syncd.face.publication_cache import PublicationCache
 from syncd.face.server import OnBug, RunningFace, serving_face
 from syncd.face.snapshot_lists import SnapshotLists
+from syncd.face.verdict_counts import VerdictCounts
 from syncd.wrappers import Policy, RetryingStore
 
 READERS = 8  # threads that read and send files
@@ -41,6 +44,13 @@ async def open_face(
     Raises ConfigError if the address is not available. Store and Catalogue may be away: then the answer is 503.
     """
     assert config.serve is not None
+    if config.serve.send == "redirect" and not config.store.url.startswith("s3://"):
+        raise ConfigError(
+            message(
+                "serve.send: redirect: the store is {url}, which is not a bucket: write self, or accel with nginx",
+                url=config.store.url,
+            )
+        )
     async with AsyncExitStack() as stack:
         threads = ThreadPoolExecutor(READERS, thread_name_prefix="face")
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -53,16 +63,22 @@ async def open_face(
         callers = Callers(tokens, config.state, config.serve)
         publications = PublicationCache(config.serve, store, mirrors)
         templates = await asyncio.to_thread(PageTemplates.load)
+        lists, verdicts = SnapshotLists(store), VerdictCounts(store)
+        items = FeatureIndex(lists)
+        stack.push_async_callback(verdicts.close)
+        stack.push_async_callback(items.close)
         context = FaceContext(
             config.serve,
             mirrors,
             store,
-            SnapshotLists(store),
+            lists,
             threads,
             now,
             callers,
             publications,
             templates,
+            verdicts,
+            items,
             on_served,
         )
         loop = asyncio.get_running_loop()

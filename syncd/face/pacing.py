@@ -40,6 +40,23 @@ class TokenBucket:
             await asyncio.sleep(wait)
 
 
+class TokenPace:
+    """The pace of one download with a token: it ends with the token, and takes at most the token's rate."""
+
+    __slots__ = ("_bucket", "_lasts")
+
+    def __init__(self, lasts: Callable[[], bool], bucket: TokenBucket | None) -> None:
+        """`lasts` tells whether the token is still good; `bucket` is that of all its downloads."""
+        self._lasts, self._bucket = lasts, bucket
+
+    async def pace(self, count: int) -> None:
+        """Wait until `count` bytes are earned. Raises ConnectionAbortedError once the token was revoked or expired."""
+        if self._bucket is not None:
+            await self._bucket.pace(count)
+        if not self._lasts():
+            raise ConnectionAbortedError("the token is no longer good")
+
+
 class PrefixLimits:
     """The allowance and the connections of each address prefix."""
 

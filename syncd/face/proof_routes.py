@@ -10,11 +10,9 @@ import gzip
 import re
 from collections.abc import AsyncIterator
 
-import msgspec
 from aiohttp import web
 
-from manifests.messages import plain
-from manifests.provenance import provenance_lines, public_url
+from manifests.provenance import provenance_lines
 from manifests.snapshot import Origin, Snapshot, lines
 from manifests.snapshot_diff import parse_diff
 from syncd.core import NotFound
@@ -23,7 +21,8 @@ from syncd.exchange import PublishedFile, metalink
 from syncd.face.answers import EVERY, PAGE_POLICY, WITHOUT_CORS, Reject, document
 from syncd.face.asked import Asked
 from syncd.face.context import FaceContext
-from syncd.face.file_routes import FOR_EVER, PRIVATE, find_snapshot
+from syncd.face.file_routes import FOR_EVER, PRIVATE, find_snapshot, full_id
+from syncd.face.origins import public_origin
 from syncd.face.public_mirrors import PublicMirror
 from syncd.face.send_file import send_chunks
 
@@ -104,7 +103,9 @@ async def difference(
     context: FaceContext, asked: Asked, mirror: PublicMirror, snapshot: Snapshot, before: str
 ) -> web.StreamResponse:
     """Answer with what a snapshot changed since another kept one, packed."""
-    body = await context.differences.get(context.store, find_snapshot(context, mirror, before), snapshot)
+    body = await context.differences.get(
+        context.store, find_snapshot(context, mirror, full_id(context, mirror, before) or before), snapshot
+    )
     asked.sent = len(body)
     return document(body, "application/gzip", cache=FOR_EVER if asked.is_open else PRIVATE)
 
@@ -119,38 +120,6 @@ async def file_metalink(
     held = await context.publications.get(mirror)
     body = metalink.metalink(held, PublishedFile(path, entry.size, entry.sha256), version=snapshot.id)
     return document(body, "application/metalink4+xml", cache=FOR_EVER if asked.is_open else PRIVATE)
-
-
-async def evidence(context: FaceContext, asked: Asked, mirror: PublicMirror, path: str) -> web.Response:
-    """Answer with all that is known of one file of the current snapshot: what it is, who said so, and when."""
-    snapshot = context.mirrors.snapshot(mirror, mirror.row.snapshot)
-    if snapshot is None:
-        raise Reject(404)
-    entry = await context.lists.entry(snapshot, path)
-    if entry is None:
-        raise Reject(404)
-    asked.snapshot, asked.path = snapshot.id, path
-    origin = await context.lists.origin(snapshot, path)
-    row = context.mirrors.ask(
-        lambda catalogue: next(catalogue.holdings.entry_rows(mirror.row.id, path, path + "\0"), None)
-    )
-    is_same = row is not None and row["sha256"] == entry.sha256
-    found = {
-        "mirror": mirror.name,
-        "snapshot": snapshot.id,
-        "path": path,
-        "size": entry.size,
-        "sha256": entry.sha256,
-        "xxh3-128": entry.xxh3,
-        "origin": public_origin(origin) if origin is not None else None,
-        "fixity_checked": row["checked"] if row is not None and is_same else None,
-    }
-    return document(msgspec.json.encode(found, enc_hook=plain), "application/json")
-
-
-def public_origin(origin: Origin) -> Origin:
-    """Return where a file came from as others may see it."""
-    return msgspec.structs.replace(origin, url=public_url(origin.url))
 
 
 async def _stored(

@@ -23,7 +23,7 @@ from manifests.messages import message
 from manifests.model import Mirror, load_mirror
 from manifests.snapshot import Snapshot
 from manifests.yaml import ManifestError
-from syncd.catalogue import Catalogue, MirrorRow
+from syncd.catalogue import Catalogue, MirrorRow, Tombstone
 from syncd.config import Config
 from syncd.core import Damaged, Offline, Store, SyncdError, TransientError
 from syncd.engine import REBUILDING
@@ -71,6 +71,7 @@ class PublicMirrors:
         self._file: tuple[int, int] = (0, 0)
         self._looked = self._counter = -1.0
         self._all: dict[str, PublicMirror] = {}
+        self._ended: dict[str, Tombstone] = {}
         self._parsed: dict[str, tuple[str, Mirror | None]] = {}
         self._snapshots: OrderedDict[tuple[int, str], Snapshot] = OrderedDict()
         self._stored_at = -STORE_EVERY
@@ -118,6 +119,10 @@ class PublicMirrors:
         """Return a mirror that strangers may know of, as it was at the last `check`."""
         found = self._all.get(name)
         return found if found is not None and access_of(found.manifest, self.moment()) != "private" else None
+
+    def ended(self, name: str) -> Tombstone | None:
+        """Return the tombstone of a mirror that was published and is no longer, as it was at the last `check`."""
+        return self._ended.get(name)
 
     def all(self) -> list[PublicMirror]:
         """Return all mirrors that strangers may know of, by name, as they were at the last `check`."""
@@ -204,6 +209,7 @@ class PublicMirrors:
             if manifest is not None:
                 found[row.name] = PublicMirror(row, manifest)
         self._all = found
+        self._ended = {one.mirror: one for one in catalogue.publications.tombstones()}
         self._parsed = {name: kept for name, kept in self._parsed.items() if name in found or kept[1] is None}
 
     def _manifest(self, name: str, text: str) -> Mirror | None:

@@ -2,9 +2,11 @@
 
 from aiohttp import web
 
+from syncd.face.access_routes import access_page
 from syncd.face.answers import Reject, redirect
 from syncd.face.asked import Asked, escaped
 from syncd.face.context import FaceContext
+from syncd.face.evidence_routes import evidence, find_evidence
 from syncd.face.file_routes import find_snapshot, full_id, latest, send_file
 from syncd.face.folder_index import folder_index
 from syncd.face.harvest_routes import harvest
@@ -15,7 +17,6 @@ from syncd.face.proof_routes import (
     changed_provenance,
     checksums,
     difference,
-    evidence,
     file_metalink,
     origins,
     shard,
@@ -65,8 +66,12 @@ async def _of_mirror(context: FaceContext, asked: Asked, name: str, rest: tuple[
         case ("head.json" | "head.json.minisig" as document,):
             mirror = context.mirror(asked, name, "listing")
             return await send_head(context, asked.request.headers.get("If-None-Match", ""), mirror.name, document)
+        case ("access",):
+            return await access_page(context, asked, name)
         case ("resourcelist.xml" | "changelist.xml" as wanted,):
             return await sync_list(context, asked, name, wanted)
+        case ("evidence",) if "path" in asked.query:
+            return await find_evidence(context, asked, context.mirror(asked, name, "listing"))
         case (document,) if document != "latest":
             return await mirror_document(context, asked, name, document)
         case ("latest",):

@@ -27,6 +27,7 @@ _CODES = {
     401: "AccessDenied",
     403: "AccessDenied",
     404: "NoSuchKey",
+    410: "NoSuchKey",
     405: "MethodNotAllowed",
     412: "PreconditionFailed",
     416: "InvalidRange",
@@ -52,7 +53,7 @@ async def s3_answer(context: FaceContext, asked: Asked, rest: tuple[str, ...]) -
     try:
         mirror = context.mirror(asked, bucket, "bytes" if key else "listing")
     except Reject as error:
-        raise Reject(error.status, "NoSuchBucket" if error.status == 404 else "") from error
+        raise Reject(error.status, "NoSuchBucket" if error.status in {404, 410} else "") from error
     snapshot = context.mirrors.snapshot(mirror, mirror.row.snapshot)
     if snapshot is None:
         raise Reject(503)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from syncd.core import OpenFile
-from syncd.face.pacing import TokenBucket
+from syncd.face.pacing import TokenPace
 
 WINDOW = 4 << 20  # bytes given to the system at once
 CHUNK = 256 << 10  # bytes read at once where the system cannot send the file
@@ -26,7 +26,7 @@ KEEPS_UP = 2  # milliseconds that a thread waits for a client
 PATIENCE = 60.0  # seconds
 SLOW = 1024  # bytes a second
 
-Pace = TokenBucket | None
+Pace = TokenPace | None
 OnSent = Callable[[int], None]
 
 

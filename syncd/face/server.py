@@ -22,6 +22,7 @@ from manifests.messages import message
 from syncd.api import IDLE, server_log
 from syncd.config import FaceTlsSettings, Token
 from syncd.core import ConfigError, Damaged, PermanentError, TransientError
+from syncd.face.access_routes import takes_access_form
 from syncd.face.answers import EVERY, WITHOUT_CORS, Reject, error_response, options
 from syncd.face.asked import Asked, Served, split_path
 from syncd.face.client_address import client_address
@@ -97,7 +98,7 @@ class FaceServer:
             if request.method == "OPTIONS":
                 return options()
             asked.parts = split_path(request.rel_url.raw_path)
-            if request.method not in {"GET", "HEAD"} and not (request.method == "POST" and takes_form(asked.parts)):
+            if request.method not in {"GET", "HEAD"} and not (request.method == "POST" and _takes_form(asked.parts)):
                 raise Reject(405, Allow="GET, HEAD, OPTIONS")
             await self._context.callers.identify(asked)
             await self._context.mirrors.check()
@@ -239,6 +240,10 @@ def _time(path: Path) -> int | None:
     with suppress(OSError):
         return path.stat().st_mtime_ns
     return None
+
+
+def _takes_form(parts: tuple[str, ...]) -> bool:
+    return takes_form(parts) or takes_access_form(parts)
 
 
 def _is_browser(request: web.BaseRequest) -> bool:

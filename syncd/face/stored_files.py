@@ -8,6 +8,7 @@ Rules:
 """
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
@@ -84,6 +85,26 @@ class StoredFiles:
         raise Damaged(
             message("{path}: its bytes are missing, or have another size than its snapshot says", path=file.path)
         )
+
+    async def read(self, mirror: MirrorRow, snapshot: Snapshot, path: str) -> bytes:
+        """Return the bytes of a file that fits into memory. Raises NotFound, Damaged, TransientError."""
+        file = await self.named(mirror, snapshot, path)
+        if file is None:
+            raise NotFound(message("{path}: not in {mirror}", path=path, mirror=mirror.name))
+        opened = await self.open(file)
+        if opened.content is not None:
+            content = opened.content
+        elif opened.file is not None:
+            loop = asyncio.get_running_loop()
+            content = await loop.run_in_executor(self._threads, os.pread, opened.file.fd, file.size, 0)
+        elif not file.size:
+            content = b""
+        else:
+            async with self.body(opened, 0, file.size) as body:
+                content = b"".join([bytes(chunk) async for chunk in body])
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise Damaged(message("{path}: its bytes are not those that its snapshot names", path=path))
+        return content
 
     async def _open_natural(self, file: NamedFile) -> OpenedFile | None:
         """Open a file whose place no pass had touched when it was named, and had not when it was open."""

@@ -20,4 +20,5 @@ from .recorded_changes import (
     save_manifest as save_manifest,
 )
 from .session import VERSION as VERSION, Session as Session
+from .stored_publications import StoredPublications as StoredPublications
 from .usage_exports import read_dataset_report as read_dataset_report

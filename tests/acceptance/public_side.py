@@ -79,6 +79,7 @@ class PublicSide:
             on_served=self.on_served,
             **more,
         ) as face:
+            self.face = face
             self.port = int(face.url.rpartition(":")[2])
             yield self
         assert not self.bugs, self.bugs

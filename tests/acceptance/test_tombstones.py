@@ -1,9 +1,18 @@
 """A mirror that was published leaves a tombstone when it no longer is, whatever withdrew it."""
 
+import json
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from syncd.catalogue import Catalogue
+from syncd.daemon import listings
+from syncd.face import read_listed
+from syncd.session import StoredPublications
+from syncd.stores.filesystem.store import FilesystemStore
 from tests.acceptance.cli import Folder, run, sync
 from tests.daemons import House
 
@@ -54,6 +63,40 @@ async def test_what_is_withdrawn_while_no_daemon_runs_is_noticed_and_a_faulty_ma
     async with house.living():
         await house.until(lambda: stones(house) == {"a": "withdrawn"})
         assert public(house) == {"b", "c"}
+
+
+async def test_tombstones_and_dates_of_harvesters_survive_the_loss_of_the_state_folder(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(listings, "EVERY", 0.05)
+    house.configure(
+        "backup: {keep: 0}\nbudget: {keep_free: 0 B}\n"
+        "serve: {listen: '127.0.0.1:0', name: n, url: 'https://n.example/', publisher: {name: N}}\n"
+    )
+    for name in ("a", "b"):
+        house.archive(name, {"f": b"1"})
+        house.declare(name, PUBLIC)
+    place = house.store / ".syncd/published.json"
+
+    def kept():
+        found = json.loads(place.read_text()) if place.exists() else {"mirrors": [], "listed": []}
+        return {one["mirror"]: one["reason"] for one in found["mirrors"]}, found["listed"]
+
+    async with house.living():
+        await house.until(lambda: len(kept()[1]) == 2)
+        (house.manifests / "b.yaml").unlink()
+        await house.until(lambda: kept()[0].get("b") == "withdrawn" and "fingerprint" not in kept()[1][-1])
+    listed = kept()[1]
+    lost = tmp_path / "lost"
+    with Catalogue(lost) as catalogue:
+        async with aclosing(FilesystemStore(house.store)) as store:
+            session: Any = SimpleNamespace(catalogue=catalogue, store=store)
+            assert await StoredPublications().restore(session)
+            record = StoredPublications()
+            assert not await record.restore(session)  # known by now
+            await record.write(session)
+        assert [one.mirror for one in catalogue.publications.tombstones()] == ["b"]
+        assert set(catalogue.publications.public()) == {"a"}
+        assert [one.stamp for one in read_listed(catalogue.settings)] == [one["stamp"] for one in listed]
+    assert kept()[1] == listed
 
 
 def test_forgetting_a_published_mirror_leaves_a_tombstone_and_forgetting_a_private_one_does_not(tmp_path):

@@ -267,7 +267,7 @@ async def test_after_a_logout_nothing_is_left(api):
     [("localhost:8750", 200), ("127.0.0.1", 200), ("[::1]:8750", 200), ("10.1.2.3:80", 200), ("LOCALHOST.", 200),
      ("mirror.example.org", 200), ("evil.example", 421), ("127.0.0.1.evil.example", 421), ("localhost.evil.example:80", 421),
      ("", 421), ("[::1]", 200), ("[::1]evil.example", 421), ("[::1]:80evil.example", 421), ("[127.0.0.1]", 421),
-     ("[::1", 421)],
+     ("[::1", 421), ("localhost:99999", 421), ("[::1]:65536", 421), ("localhost:65535", 200), ("localhost:\xb2", 421)],
 )  # fmt: skip
 async def test_a_strangers_name_for_us_is_not_answered(control, host, status):
     async with served_by(control, settings=ApiSettings(hosts=frozenset({"mirror.example.org"}))) as api:

@@ -202,3 +202,12 @@ async def test_a_name_that_is_no_unicode_is_told_all_the_same(api, control):
     async with listening(api) as heard:
         control.feed(TransferFailed("idle", "a\udcff", "NotFound", quarantined=False, reason="a\udcff: 404"))
         assert (await heard.next("transfer_failed"))[2]["path"] == "a\\udcff"
+
+
+async def test_the_stream_of_a_revoked_token_ends_before_the_next_event(api, control):
+    async with listening(api, **bearer(READER)) as heard:
+        control.feed(Published("idle", "1" * 64, 1, 1, changed=True))
+        assert await heard.next("published")
+        api.served.tokens.replace(())
+        control.feed(Published("idle", "2" * 64, 1, 1, changed=True))
+        assert await heard.next("published") is None

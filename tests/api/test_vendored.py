@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "syncd/web/static"
-OURS = {"page.css", "page.js", "icon.svg"}
+OURS = {"page.css", "page.js", "icon.svg", "land.svg"}
 ROW = re.compile(r"^\| `([^`]+)` \| (\S+) ([\d.]+) \| .*? \| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
 

@@ -15,6 +15,7 @@ from syncd.config.load import load_config
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "systemd"
 UNIT = FOLDER / "syncd.service"
+FACE = FOLDER / "syncd-face.service"
 SYNCD = Path(sys.executable).with_name("syncd")
 MAX_EXPOSURE = 15  # tenths
 
@@ -37,9 +38,10 @@ def settings():
     return found
 
 
-def test_what_an_intruder_could_do_is_little():
+@pytest.mark.parametrize("file", [UNIT, FACE], ids=["run", "face"])
+def test_what_an_intruder_could_do_is_little(file):
     done = subprocess.run(
-        [tool("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--threshold={MAX_EXPOSURE}", UNIT],
+        [tool("systemd-analyze"), "security", "--offline=true", "--no-pager", f"--threshold={MAX_EXPOSURE}", file],
         capture_output=True,
         text=True,
         check=False,
@@ -56,6 +58,15 @@ def test_systemd_understands_every_line(tmp_path):
     unit.write_text(unit.read_text().replace("WatchdogSec=", "WatchDogSec="))
     wrong = subprocess.run([tool("systemd-analyze"), "verify", unit], capture_output=True, text=True, check=False)
     assert "WatchDogSec" in wrong.stderr  # it would have told
+
+
+def test_the_public_side_has_a_unit_that_reads_the_store_only(tmp_path):
+    unit = tmp_path / "syncd-face.service"
+    unit.write_text(FACE.read_text().replace("/opt/syncd/bin/syncd", str(SYNCD)))
+    done = subprocess.run([tool("systemd-analyze"), "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert "ReadWritePaths" not in FACE.read_text()
+    assert "ReadOnlyPaths=/srv/mirrors" in FACE.read_text()
 
 
 def test_the_unit_fits_the_example_configuration():

@@ -93,6 +93,12 @@ class Bucket:
         place = await self._signing.place()
         return place.origin + place.base + quote(key, safe="/-_.~")
 
+    async def signed_link(self, method: str, key: str, seconds: int, query: Query, endpoint: str) -> str:
+        """Return a link that is good for one request of a key by others. Raises ConfigError, Denied."""
+        place = await self._signing.place_at(endpoint)
+        target = place.base + quote(key, safe="/-_.~")
+        return await self._signing.sign_link(method, f"{place.origin}{target}", query, seconds)
+
     async def object_at(self, url: str) -> tuple[str, str] | None:
         """Return bucket and key of a url at the same endpoint, None if it is elsewhere."""
         return object_at(url, self.name, await self._signing.place())

@@ -183,6 +183,23 @@ class Signing:
         signer.add_auth(_SignableRequest(method, place, target, headers, payload))
         return cast("SigningKeys", signer)
 
+    async def place_at(self, endpoint: str) -> BucketAddress:
+        """Return the bucket's place as clients elsewhere reach it, at `endpoint`; at our own endpoint for ""."""
+        place = await self.place()
+        return bucket_address(self.bucket, endpoint, place.region, self._addressing) if endpoint else place
+
+    async def sign_link(self, method: str, url: str, query: Mapping[str, str], seconds: int) -> str:
+        """Return `url` with a signature in its query, good for one method and so many seconds. Raises Denied."""
+        from botocore.auth import S3SigV4QueryAuth  # noqa: PLC0415  slow to import, and not always needed
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415  as above
+
+        if self._signer is None or self._clock() - self._taken > REFRESH:
+            await self._renew()
+        place = await self.place()
+        request = AWSRequest(method=method, url=url, params=dict(query))
+        S3SigV4QueryAuth(self._signer.credentials, "s3", place.region, expires=seconds).add_auth(request)
+        return str(request.url)
+
     async def _renew(self) -> Any:
         place = await self.place()
         async with self._finding:

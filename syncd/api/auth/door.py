@@ -215,10 +215,15 @@ def _host_of(authority: str) -> str:
     """Return the host of host:port, without brackets, in lower case."""
     if authority.startswith("["):
         host, bracket, rest = authority[1:].partition("]")
-        is_whole = (bracket and not rest) or (rest.startswith(":") and rest[1:].isdecimal())
+        is_whole = (bracket and not rest) or (rest.startswith(":") and _is_port(rest[1:]))
         return host.lower() if is_whole and ":" in host else authority.lower()
     host, colon, port = authority.rpartition(":")
-    return (host if colon and port.isdecimal() else authority).lower().removesuffix(".")
+    return (host if colon and _is_port(port) else authority).lower().removesuffix(".")
+
+
+def _is_port(text: str) -> bool:
+    """Return True for the number of a port that can exist."""
+    return len(text) <= 5 and text.isascii() and text.isdecimal() and int(text) <= 65_535
 
 
 def _is_address(host: str) -> bool:

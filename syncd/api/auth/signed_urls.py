@@ -5,8 +5,9 @@ Rules:
    JSON list that begins with the purpose, so no two requests have one text, and no other use of a key has it.
 2. A link is good for GET and HEAD, for seven days at most, and as long as its partner's token: the verifier looks up
    the partner afterwards.
-3. Keys are made here and used for nothing else. A new one is made each week; an old one verifies until its last link
-   has expired. The file is the service's alone. A lost file ends every link, and nothing else.
+3. Keys are made here, and used for links and for the forms that lead to them: no checksum of one is one of the other.
+   A new key is made each week; an old one verifies until its last link has expired. The file is the service's alone. A
+   lost file ends every link, and nothing else.
 """
 
 import base64
@@ -28,9 +29,11 @@ from manifests.messages import plain
 
 LONGEST_LIFE = 7 * 86_400  # seconds of a link
 ROTATION = 7 * 86_400  # seconds after which new links use a new key
+FORM_LIFE = 3_600  # seconds in which a form may be sent
 KEYS_FILE = "url-keys.json"
 
 _PURPOSE = "syncd signed url 1"
+_FORM = "syncd access form 1"
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 _MOST = 4_096  # characters of a value in a query
 
@@ -112,6 +115,22 @@ def verify_url(
     return grant
 
 
+def mark_form(key: UrlKey, mirror: str, version: str, now: int) -> str:
+    """Return the mark of a form that is shown now, for a mirror and a version of its terms."""
+    said = json.dumps([_FORM, mirror, version, now, key.kid])
+    return f"{key.kid}.{now}.{_checksum(key, said)}"
+
+
+def verify_form(mark: str, mirror: str, version: str, keys: tuple[UrlKey, ...], now: int) -> bool:
+    """Return True if a mark was made for this mirror and this version, within the last FORM_LIFE seconds."""
+    kid, _, rest = mark.partition(".")
+    made = rest.partition(".")[0]
+    key = next((one for one in keys if hmac.compare_digest(one.kid.encode(), kid.encode())), None)
+    if key is None or _NUMBER.fullmatch(made) is None or not 0 <= now - int(made) <= FORM_LIFE:
+        return False
+    return hmac.compare_digest(mark_form(key, mirror, version, int(made)).encode(), mark.encode())
+
+
 def _signature(grant: UrlGrant, host: str, key: UrlKey) -> str:
     is_folder = grant.path == "" or grant.path.endswith("/")
     said = json.dumps(
@@ -128,6 +147,10 @@ def _signature(grant: UrlGrant, host: str, key: UrlKey) -> str:
             key.kid,
         ]
     )
+    return _checksum(key, said)
+
+
+def _checksum(key: UrlKey, said: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(bytes.fromhex(key.key), said.encode(), "sha256")).decode().rstrip("=")
 
 

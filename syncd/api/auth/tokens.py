@@ -57,6 +57,10 @@ class _Allowance:
     at: float
 
 
+def _always() -> bool:
+    return True
+
+
 class Tokens:
     """The configured tokens, and the addresses that sent invalid ones."""
 
@@ -102,6 +106,14 @@ class Tokens:
         """Return the token of that name, if it is neither expired nor revoked."""
         found = next((token for token in self._tokens if token.name == name), None)
         return found if found is not None and found.state(self._at()) == "good" else None
+
+    def lasting(self, name: str) -> Callable[[], bool]:
+        """Return what tells whether the token of that name is still the one of now, and good; no token lasts."""
+        token = self.named(name)
+        if token is None:
+            return _always
+        mark = fingerprint(token)
+        return lambda: self.current(name, mark) is not None
 
     def _at(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)

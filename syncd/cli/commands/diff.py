@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 async def diff(
     context: "CommandContext",
     mirror: MirrorName,
-    before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, or the beginning of it.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A snapshot's id, the beginning of it, or a tag.")],
     after: Annotated[str, typer.Argument(metavar="B", help="The snapshot to compare it with.")],
 ) -> int:
     """Show which files differ between two kept snapshots."""
@@ -25,7 +25,8 @@ async def diff(
 
     async with context.read_mirror(mirror) as (session, row):
         kept = session.catalogue.history.snapshots(row.id)
-        found = await queries.diff(session.store, mirror, kept, before, after, limit=sys.maxsize)
+        tags = session.catalogue.tags.all(row.id)
+        found = await queries.diff(session.store, mirror, kept, before, after, sys.maxsize, tags)
         if context.json:
             changes = [{"path": change.path, "change": change.change} for change in found.changes]
             output.print_json({"mirror": mirror, "before": found.before, "after": found.after, "changes": changes})

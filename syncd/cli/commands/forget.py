@@ -36,6 +36,7 @@ async def forget(
     from syncd.core import Busy
     from syncd.engine import forget_mirror, holding_of, unknown_mirror
     from syncd.process import DONE, INTERRUPTED
+    from syncd.session import StoredPublications
 
     if (file := await to_thread(_declared_in, context.config, mirror)) is not None:
         raise Busy(message("{mirror}: {file} declares it: withdraw this manifest first", mirror=mirror, file=file))
@@ -64,6 +65,7 @@ async def forget(
             if was_public:
                 session.catalogue.publications.begin(mirror, session.now())
             session.catalogue.publications.end(mirror, session.now(), "forgotten")
+            await StoredPublications().write(session)  # the tombstone outlives the state folder
             act.outcome = outcome = (
                 message("forgotten, and {n} files deleted", n=holding.files)
                 if with_files

@@ -25,7 +25,8 @@ async def sums(
     context: "CommandContext",
     mirror: MirrorName,
     snapshot: Annotated[
-        str, typer.Option(metavar="ID", help="A kept snapshot's id, or the beginning of it; otherwise the current one.")
+        str,
+        typer.Option(metavar="ID", help="A kept snapshot's id, the beginning of it, or a tag; else the current one."),
     ] = "",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to this file; otherwise to stdout.")] = None,
 ) -> int:
@@ -39,9 +40,10 @@ async def sums(
         raise ConfigError(message("--json: add --out FILE: the checksums themselves are no JSON"))
     async with context.read_mirror(mirror) as (session, row):
         kept = session.catalogue.history.snapshots(row.id)
+        tags = session.catalogue.tags.all(row.id)
         if not kept:
             raise NotFound(message("{name}: no snapshot is kept", name=mirror))
-        wanted = queries.find_snapshot(kept, mirror, snapshot) if snapshot else kept[0]
+        wanted = queries.find_snapshot(kept, mirror, snapshot, tags) if snapshot else kept[0]
         if out is None:
             await _write(session.store, wanted, sys.stdout.buffer, context.stopping)
         elif await _write_file(session.store, wanted, out, context.stopping):

@@ -9,7 +9,7 @@ Rule 4: listings leave out `.syncd/uploads/`.
 
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from manifests.messages import message
@@ -311,6 +311,12 @@ class S3Store:
 
     def _in_use(self) -> set[str]:
         return {staged.upload_path for staged in self._alive}
+
+    async def signed_link(
+        self, path: str, *, method: str, seconds: int, query: Mapping[str, str], endpoint: str = ""
+    ) -> str:
+        """Return a link by which others read one object from the bucket."""
+        return await self._bucket.signed_link(method, self._objects.key(path), seconds, query, endpoint)
 
     async def aclose(self) -> None:
         """Close all connections."""
