@@ -14,6 +14,8 @@ from manifests.messages import count, message
 from manifests.model.mirror import ManifestError, load_mirror
 from syncd.catalogue import UsageCell
 from syncd.control import InstrumentHours
+from syncd.control.acts import arguments_of
+from syncd.control.job_views import ActResult, JobView, no_job
 from syncd.control.node_copies import CopyView
 from syncd.control.views import (
     STATES,
@@ -40,7 +42,7 @@ from syncd.control.views import (
 )
 from syncd.core import AuditView, FailureView, LossKind, PassEvent, PassView, check_chain, message_view
 from syncd.core.errors import Busy, ConfigError, NotFound
-from syncd.core.events import Audited, PassStarted, Published
+from syncd.core.events import Audited, JobEnded, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.reasons import NO_REASON, because
 from syncd.exchange import Agent, Node, dataset_report
@@ -151,6 +153,7 @@ class FakeControl:
             UsageCell("2023-11-02", "running", "robot", "", "us", 50, 50, 70_000_000, 5, 0, 0, 0, 0),
         ]
         self.ready = True
+        self.jobs_by_id = {}
         self.audited = []
         self.files = {name: self._files(view) for name, view in self.by_name.items()}
         self.passes_of = {name: self._passes(view) for name, view in self.by_name.items()}
@@ -590,6 +593,36 @@ class FakeControl:
         self.feed(Published(name, digest(2), 12, 12_000_000, changed=False))
         return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
 
+    async def perform(self, act, who):
+        if act.name != "forget":
+            self.mirror(act.mirror)
+        entry = self._written(who, act.what, act.mirror, message("done"))
+        job = JobView(
+            id=len(self.jobs_by_id) + 1, act=act.name, mirror=act.mirror, arguments=arguments_of(act), who=str(who),
+            state="done" if act.name != "verify" else "running", asked=self.now, began=self.now,
+            ended=self.now if act.name != "verify" else None, code=0,
+            result=ActResult(outcome=entry.outcome, data={"mirror": act.mirror}, lines=(f"{act.mirror}: done",)),
+        )  # fmt: skip
+        self.jobs_by_id[job.id] = job
+        self.feed(JobEnded(act.mirror, job.id, act.name, job.state))
+        return job
+
+    async def jobs(self, name="", *, before=None, limit=50):
+        found = [job for job in reversed(self.jobs_by_id.values()) if name in ("", job.mirror)]
+        return [job for job in found if before is None or job.id < before][:limit]
+
+    async def job(self, number, *, wait=0.0):
+        if number not in self.jobs_by_id:
+            raise no_job(number)
+        return self.jobs_by_id[number]
+
+    async def cancel_job(self, number, who):
+        job = await self.job(number)
+        if job.has_ended:
+            raise Busy(message("job {number}: has ended: {state}", number=number, state=job.state))
+        self.jobs_by_id[number] = msgspec.structs.replace(job, state="cancelled", ended=self.now)
+        return self.jobs_by_id[number]
+
     def _change(self, name, **fields):
         self.by_name[name] = msgspec.structs.replace(self.by_name[name], **fields)
 
@@ -597,7 +630,7 @@ class FakeControl:
         who = str(who)
         entry = AuditView(id=len(self.audited) + 1, at=self.now, who=who, what=what, mirror=name, outcome=outcome)
         self.audited.append(entry)
-        self.feed(Audited(name, who, what, outcome))
+        self.feed(Audited(name, str(who), what, outcome))
         return entry
 
     def _refused(self, who, what, name, reason):

@@ -16,6 +16,7 @@ from .auth.signed_urls import (
 from .auth.tokens import SHORTEST as SHORTEST, Tokens as Tokens, make_token as make_token, scrypt as scrypt
 from .connections import IDLE as IDLE, ConnectionLimit as ConnectionLimit, server_log as server_log
 from .context import BACK as BACK, VISITOR as VISITOR, ApiContext as ApiContext, Metrics as Metrics
+from .control_socket import CONTROL_SOCKET as CONTROL_SOCKET, bound_socket as bound_socket
 from .errors import HttpError as HttpError, http_error as http_error
 from .responders import check as check, decide as decide
 from .routes import Call as Call, Route as Route, Site as Site

@@ -20,10 +20,12 @@ from manifests.messages import message
 from manifests.origins import origin_of
 from syncd.api.errors import HttpError
 from syncd.control import (
+    Act,
     CheckView,
     Control,
     CopyView,
     DaemonView,
+    JobView,
     ManifestView,
     MirrorView,
     OriginView,
@@ -34,6 +36,7 @@ from syncd.control import (
     TombstoneView,
     UsageBy,
     UsageReport,
+    no_job,
 )
 from syncd.core import AuditVerdict, AuditView, Event, NotFound, PassView
 
@@ -177,6 +180,32 @@ class LimitedControl:
     async def check_audit(self) -> AuditVerdict:
         """Refuse: the whole log is not for everybody."""
         raise _refused("denied")
+
+    # -- jobs
+
+    async def perform(self, act: Act, who: str) -> JobView:
+        """Start a job on a mirror that the token is good for."""
+        self._act_on(act.mirror)
+        return await self._control.perform(act, who)
+
+    async def jobs(self, name: str = "", *, before: int | None = None, limit: int = 50) -> list[JobView]:
+        """Return the jobs of the mirrors that the token is good for."""
+        if name:
+            self._act_on(name)
+            return await self._control.jobs(name, before=before, limit=limit)
+        return await _filtered(self._control.jobs, lambda one: self._is_staff_of(one.mirror), before, limit)
+
+    async def job(self, number: int, *, wait: float = 0.0) -> JobView:
+        """Return a job of a mirror that the token is good for."""
+        if not self._is_staff_of((await self._control.job(number)).mirror):
+            raise no_job(number)
+        return await self._control.job(number, wait=wait)
+
+    async def cancel_job(self, number: int, who: str) -> JobView:
+        """Stop a job of a mirror that the token is good for."""
+        if not self._is_staff_of((await self._control.job(number)).mirror):
+            raise no_job(number)
+        return await self._control.cancel_job(number, who)
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[AsyncIterator[Event]]:

@@ -15,7 +15,7 @@ from syncd.api.context import ApiContext
 from syncd.api.errors import HttpError
 from syncd.api.routes import Call
 from syncd.api.tunasync import tunasync
-from syncd.control import CheckView, MirrorView
+from syncd.control import Act, CheckView, JobView, MirrorView
 from syncd.core import AuditView, Changed
 
 Responder = Callable[[ApiContext, Call], Awaitable[Any]]
@@ -40,6 +40,34 @@ def act(action: Callable[..., Awaitable[AuditView]]) -> Responder:
         return await getattr(context.control, name)(call.mirror, call.who)
 
     return respond
+
+
+def perform(kind: type[Act]) -> Responder:
+    """Return a responder that starts a job: an act on a mirror, in the name of the sender."""
+
+    async def respond(context: ApiContext, call: Call) -> Any:
+        return await context.control.perform(kind(mirror=call.mirror, **call.given), call.who)
+
+    return respond
+
+
+def body_of(kind: type[Act]) -> type[msgspec.Struct] | None:
+    """Return the body that gives an act its arguments, None if it takes none."""
+    fields = [
+        (one.name, one.type) if one.required else (one.name, one.type, one.default)
+        for one in msgspec.structs.fields(kind)
+        if one.name != "mirror"
+    ]
+    if not fields:
+        return None
+    return msgspec.defstruct(
+        f"{kind.__name__}Body", fields, frozen=True, kw_only=True, forbid_unknown_fields=True, module=__name__
+    )
+
+
+async def cancel_job(context: ApiContext, call: Call) -> JobView:
+    """Stop a job."""
+    return await context.control.cancel_job(call.path_params["job_id"], call.who)
 
 
 async def mirrors(context: ApiContext, call: Call) -> list[MirrorView]:

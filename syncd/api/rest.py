@@ -11,15 +11,18 @@ from syncd.api.openapi import document
 from syncd.api.routes import Call, Route
 from syncd.api.tunasync import Job
 from syncd.control import (
+    ACTS,
     CheckView,
     Control,
     DaemonView,
     DiffView,
     EntryView,
+    JobView,
     MirrorView,
     PlanView,
     StoreView,
     UsageReport,
+    tag_of,
 )
 from syncd.core import AuditVerdict, AuditView
 
@@ -142,6 +145,32 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="GET", path=f"{MIRROR}/failures", name="listFailures", summary="Files that failed to download, and why.",
         handler=r.ask(Control.failures), cursor="path", query=a.PageQuery, response=a.Failures,
+    ),
+    *(
+        Route(
+            method="POST", path=f"{MIRROR}/acts/{tag_of(kind)}", name=f"start{tag_of(kind).capitalize()}",
+            summary=kind.summary, handler=r.perform(kind), role="operator", body=r.body_of(kind), response=JobView,
+            status=202,
+        )
+        for kind in ACTS
+    ),
+    Route(
+        method="GET", path=f"{MIRROR}/jobs", name="listMirrorJobs", summary="Jobs of the mirror, the newest first.",
+        handler=r.ask(Control.jobs), cursor="id", role="operator", query=a.PassesQuery, response=a.Jobs,
+    ),
+    Route(
+        method="GET", path=f"{V1}/jobs", name="listJobs", summary="Jobs of all mirrors, the newest first.",
+        handler=r.ask(Control.jobs), cursor="id", role="operator", query=a.PassesQuery, response=a.Jobs,
+    ),
+    Route(
+        method="GET", path=f"{V1}/jobs/{{job_id}}", name="getJob",
+        summary="One job: its state, its progress and what came of it; `wait` seconds for its end.",
+        handler=r.ask(Control.job), role="operator", query=a.JobQuery, response=JobView,
+    ),
+    Route(
+        method="POST", path=f"{V1}/jobs/{{job_id}}/cancel", name="cancelJob",
+        summary="Stop a job: what it has done stays.",
+        handler=r.cancel_job, role="operator", response=JobView,
     ),
     Route(
         method="GET", path=f"{V1}/tombstones", name="listTombstones",

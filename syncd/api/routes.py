@@ -22,6 +22,7 @@ from syncd.control import Actor
 PATH_PARAMS: dict[str, Any] = {
     "mirror": Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="a mirror's name")],
     "language": Annotated[Literal["en", "zh"], msgspec.Meta(description="a language")],
+    "job_id": Annotated[int, msgspec.Meta(ge=1, le=2**53, description="a job's number")],
     "pass_id": Annotated[int, msgspec.Meta(ge=1, le=2**53, description="a pass's number")],
 }
 """The pattern and description of each path parameter."""

@@ -8,6 +8,7 @@ from syncd.control import (
     CopyView,
     EntryView,
     Health,
+    JobView,
     ManifestView,
     MirrorView,
     OriginView,
@@ -54,6 +55,13 @@ class Origins(Response, frozen=True, kw_only=True):
     """Every upstream origin that was used since the daemon's start."""
 
     origins: tuple[OriginView, ...]
+
+
+class Jobs(Response, frozen=True, kw_only=True):
+    """Jobs, the newest first."""
+
+    jobs: tuple[JobView, ...]
+    next: int | None = None
 
 
 class Scrubs(Response, frozen=True, kw_only=True):
@@ -157,6 +165,12 @@ class PassesQuery(Query, frozen=True, kw_only=True):
 
     before: Number | None = None
     limit: Limit = 50
+
+
+class JobQuery(Query, frozen=True, kw_only=True):
+    """How long to wait for the end of a job."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=60, description="seconds")] = 0.0
 
 
 class EventsQuery(Query, frozen=True, kw_only=True):

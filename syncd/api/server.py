@@ -6,6 +6,7 @@
 import asyncio
 import os
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from syncd.api.auth.sessions import Sessions
 from syncd.api.auth.tokens import SLOWNESS, Tokens
 from syncd.api.connections import IDLE, ConnectionLimit, server_log
 from syncd.api.context import IS_PAGE, VISITOR, ApiContext, CheckQueue, Metrics
+from syncd.api.control_socket import peer_of
 from syncd.api.errors import HttpError, http_error
 from syncd.api.rest import ROUTES, V1
 from syncd.api.routes import Route, Site, listed, read_request
@@ -61,11 +63,12 @@ async def serving(
     site: Site | None = None,
     most: int | None = None,
     environ: Mapping[str, str] | None = None,
+    local: socket.socket | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve within the block; `listen` may name port 0. Raises ConfigError if the address is not available.
 
     The caller calls `tokens.replace` on the result when the configuration changes. `site` may be shared; without one,
-    there are no pages.
+    there are no pages. `local` is a bound socket of this machine, whose peers are operators.
     """
     known = Tokens(tokens, clock=time.monotonic, slowness=slowness, now=clock)
     settings = settings or ApiSettings()
@@ -80,7 +83,7 @@ async def serving(
         max_line_size=LINES, max_field_size=LINES, keepalive_timeout=IDLE, logger=server_log(),
     )  # fmt: skip
     await runner.setup()
-    listener = None
+    listener = at_socket = None
     try:
         host, _, port = listen.rpartition(":")
         assert runner.server is not None
@@ -98,13 +101,16 @@ async def serving(
                     cause=os.strerror(error.errno) if error.errno else error,
                 )
             ) from error
+        if local is not None:
+            at_socket = await asyncio.get_running_loop().create_unix_server(accept, sock=local, backlog=BACKLOG)
         async with stream.running():
             bound = listener.sockets[0].getsockname()
             bound_host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
             yield RunningServer(f"http://{bound_host}:{bound[1]}", known, stream)
     finally:
-        if listener is not None:
-            listener.close()
+        for one in (listener, at_socket):
+            if one is not None:
+                one.close()
         await runner.cleanup()
 
 
@@ -198,7 +204,9 @@ def _endpoint_for(context: ApiContext, route: Route) -> Answering:
     async def answer(request: web.Request) -> web.StreamResponse:
         request[IS_PAGE] = is_page
         identity = (
-            await context.access.identify(request) if route.role is not None or is_page else context.access.nobody
+            peer_of(request) or await context.access.identify(request)
+            if route.role is not None or is_page
+            else context.access.nobody
         )
         request[VISITOR] = identity
         context.access.admit(identity, route.role)

@@ -2,7 +2,7 @@ from .approvals import Approvals as Approvals, Decisions as Decisions
 from .audit_append import append_audit_entry as append_audit_entry
 from .audit_log import AuditLog as AuditLog, contradicting as contradicting
 from .background_reader import BackgroundReader as BackgroundReader
-from .catalogue import Catalogue as Catalogue
+from .catalogue import Catalogue as Catalogue, copy_mirror as copy_mirror
 from .catalogue_settings import CatalogueSettings as CatalogueSettings
 from .changed_files import ChangedFile as ChangedFile, ChangedFiles as ChangedFiles
 from .claims import Claims as Claims
@@ -30,6 +30,7 @@ from .holdings import (
 )
 from .inflight import Inflight as Inflight
 from .interrupted import interrupted_mirrors as interrupted_mirrors, is_interrupted as is_interrupted
+from .job_list import JobList as JobList, JobRow as JobRow
 from .mirror_list import MirrorRow as MirrorRow, moved_from as moved_from
 from .mode_progress import MODES as MODES, ModeProgress as ModeProgress, mode_progress as mode_progress
 from .pass_history import PassHistory as PassHistory

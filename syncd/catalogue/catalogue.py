@@ -22,6 +22,7 @@ from syncd.catalogue.first_origins import FirstOrigins
 from syncd.catalogue.held_index import HeldIndex
 from syncd.catalogue.history import History
 from syncd.catalogue.holdings import Holdings
+from syncd.catalogue.job_list import JobList
 from syncd.catalogue.mirror_files import MirrorFiles
 from syncd.catalogue.pass_history import PassHistory
 from syncd.catalogue.publications import Publications
@@ -76,6 +77,7 @@ class Catalogue:
         self.doubts = Doubts(self.files)
         self.unsettled = UnsettledFiles(self.files)
         self.publications = Publications(self.database)
+        self.jobs = JobList(self.database)
         self.pass_history = PassHistory(self.database, self.files)
         self.published = PublishedFiles(self.database, self.files)
 
@@ -177,3 +179,13 @@ class Catalogue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def copy_mirror(state: Path, mirror: str, to: Path) -> None:
+    """Copy the daemon's file and that of one mirror to the folder `to`; may take minutes. Raises Offline, Damaged."""
+    with Catalogue(state, read_only=True) as catalogue:
+        catalogue.copy(None, to / FILE)
+        row = catalogue.history.mirror(mirror)
+        if row is not None:
+            (to / MIRRORS).mkdir()
+            catalogue.files.of(row.id).copy(mirror_file(to, mirror))

@@ -235,6 +235,16 @@ ALTER TABLE audit ADD COLUMN previous TEXT NOT NULL DEFAULT '';
 ALTER TABLE audit ADD COLUMN hash TEXT NOT NULL DEFAULT '';
 """
 
+# What the daemon was asked to do, and what came of it; `act` and `result` are JSON.
+VERSION_18 = """
+CREATE TABLE job (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, mirror TEXT NOT NULL, act BLOB NOT NULL, who TEXT NOT NULL,
+  state TEXT NOT NULL, asked REAL NOT NULL, began REAL, ended REAL, error TEXT NOT NULL DEFAULT '',
+  reason TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', code INTEGER, result BLOB,
+  starts INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX job_state ON job (state) WHERE state IN ('waiting', 'running');
+"""
+
 JOINED = 13  # the last version with the records of all mirrors in one file
 STEPS = (
     VERSION_1,
@@ -254,5 +264,6 @@ STEPS = (
     VERSION_15,
     VERSION_16,
     VERSION_17,
+    VERSION_18,
 )
 SCHEMA_VERSION = len(STEPS)

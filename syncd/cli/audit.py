@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from manifests.messages import count, message
+from manifests.messages import message
 from syncd.catalogue import append_audit_entry
 from syncd.cli.output import print_warning
 from syncd.control import Actor
 from syncd.core import SyncdError
 from syncd.session import Session
-
-SHOWN = 20  # paths in one entry
 
 
 class AuditedAct:
@@ -45,27 +43,6 @@ def audited(session: Session, mirror: str, what: str) -> Iterator[AuditedAct]:
             outcome=act.outcome,
             details=who.details | act.details,
         )
-
-
-def losses_approved(number: int) -> str:
-    """Return the outcome of an approval."""
-    return count(number, "{n} loss approved", "{n:,} losses approved")
-
-
-def losses_rejected(number: int) -> str:
-    """Return the outcome of a rejection."""
-    return count(number, "{n} loss rejected", "{n:,} losses rejected")
-
-
-def losses_no_longer_rejected(number: int) -> str:
-    """Return the outcome of a rejection that is undone."""
-    return count(number, "{n} loss no longer rejected", "{n:,} losses no longer rejected")
-
-
-def files_unpinned(paths: list[str]) -> str:
-    """Return the outcome of releasing files."""
-    number = count(len(paths), "{n} file unpinned", "{n:,} files unpinned")
-    return message("{number}: {paths}", number=number, paths=paths[:SHOWN])
 
 
 def manifest_by() -> dict[str, str]:

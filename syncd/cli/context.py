@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress, line_of
 from syncd.config import Config, network_plan
 from syncd.core import (
+    Busy,
     CatalogueOutdated,
     Damaged,
     Event,
@@ -31,7 +32,7 @@ from syncd.core import (
 )
 from syncd.engine import unknown_mirror
 from syncd.process import GRACE, Interruptible
-from syncd.session import Session, has_store, open_session
+from syncd.session import Session, has_store, open_session, preview_session
 
 
 class CommandContext(msgspec.Struct, frozen=True):
@@ -45,6 +46,8 @@ class CommandContext(msgspec.Struct, frozen=True):
     load: Callable[[], Config] | None = None
     """Reads the configuration again, from `file`."""
     file: Path | None = None
+    url: str | None = None
+    """The daemon to ask, instead of the one that holds the state folder."""
 
     @asynccontextmanager
     async def open_session(
@@ -67,50 +70,55 @@ class CommandContext(msgspec.Struct, frozen=True):
 
     @asynccontextmanager
     async def open_mirror(
-        self, name: str, listener: Listener | None = None, *, grace: float = GRACE
-    ) -> AsyncIterator[tuple[Session, MirrorRow]]:
-        """Open one mirror for work on it. Raises NotFound, and creates no folder, if there is no such mirror."""
+        self, name: str, listener: Listener | None = None, *, grace: float = GRACE, may_be_gone: bool = False
+    ) -> AsyncIterator[Session]:
+        """Open one mirror for work on it. Raises NotFound, and creates no folder, if there is no such mirror.
+
+        `may_be_gone`: the store may have something of a mirror that the Catalogue has forgotten.
+        """
         if not await self._has_anything():
             raise unknown_mirror(name)
         async with self.open_session(listener or self.report, grace=grace) as session:
-            yield session, session.mirror(name)
+            if not may_be_gone:
+                session.mirror(name)
+            yield session
 
     @asynccontextmanager
     async def preview_session(self, listener: Listener, mirror: str = "") -> AsyncIterator[Session]:
         """Open a session that only asks upstream, and leaves nothing behind: no store, no mirror, no Catalogue.
 
-        If the Catalogue or the store may know `mirror`, they are opened for work: a plan compares with its Entries.
+        It knows of `mirror` what the Catalogue does: a plan compares with its Entries. If no other process works with
+        the Catalogue, it is opened for that; beside a daemon, the records of the mirror are copied.
         """
-        if mirror and await self._may_know(mirror):
-            async with self.open_session(listener, grace=0.0) as session:
+        if bool(mirror) and await asyncio.to_thread(has_catalogue, self.config.state):
+            async with AsyncExitStack() as stack:
+                try:
+                    alone = await stack.enter_async_context(self.open_session(listener, grace=0.0))
+                except Busy:
+                    alone = None
+                if alone is not None:
+                    yield alone
+                    return
+        with Interruptible(self.stopping, 0.0):
+            async with preview_session(
+                self.config, self.environ, listener, stopping=self.stopping, secrets=self.secrets, mirror=mirror
+            ) as session:
                 yield session
-            return
-        async with temporary_folder() as folder:
-            with Interruptible(self.stopping, 0.0):
-                config = self.config.model_copy(update={"state": folder})
-                async with open_session(
-                    config, self.environ, listener, lease="later", stopping=self.stopping, secrets=self.secrets
-                ) as session:
-                    yield session
 
     async def require_own(self, mirror: Mirror) -> None:
         """Raise ConfigError if another mirror of the Catalogue holds the prefix of this one. Changes nothing."""
         if await asyncio.to_thread(has_catalogue, self.config.state):
             await asyncio.to_thread(_require_own, self.config.state, mirror)
 
-    async def _may_know(self, mirror: str) -> bool:
-        if await asyncio.to_thread(has_catalogue, self.config.state):
-            return await asyncio.to_thread(_is_known, self.config.state, mirror)
-        return await has_store(self.config.store, await self._network())
-
-    async def _network(self) -> NetworkPlan:
+    async def network(self) -> NetworkPlan:
+        """Return how servers are reached."""
         return await asyncio.to_thread(network_plan, self.config.network, self.environ)
 
     async def _has_anything(self) -> bool:
         """Return True if there is a Catalogue to open, or a store to rebuild it from."""
         if await asyncio.to_thread(has_catalogue, self.config.state):
             return True
-        return await has_store(self.config.store, await self._network())
+        return await has_store(self.config.store, await self.network())
 
     @asynccontextmanager
     async def read_mirror(self, name: str) -> AsyncIterator[tuple[Session, MirrorRow]]:
@@ -158,12 +166,3 @@ def _require_own(state: Path, mirror: Mirror) -> None:
         return  # opening it for work says what is wrong
     with catalogue:
         catalogue.history.require_own(mirror)
-
-
-def _is_known(state: Path, mirror: str) -> bool:
-    """Return True if the Catalogue knows a mirror, or cannot be read as it is: then opening it migrates it."""
-    try:
-        with Catalogue(state, read_only=True) as catalogue:
-            return catalogue.history.mirror(mirror) is not None
-    except (Offline, Damaged):
-        return True

@@ -175,13 +175,15 @@ def command(
     name: str | None = None,
     below: typer.Typer = app,
     asks_upstream: bool = False,
+    asks_daemon: bool = False,
     is_daemon: bool = False,
 ) -> Callable[[Callable[..., Work]], Callable[..., None]]:
     """Register a command whose first parameter is a CommandContext; the shared options are added to its own.
 
-    `below` is a group of commands. `asks_upstream` adds `--allow-private`. With `is_daemon`, warnings go to the log.
+    `below` is a group of commands. `asks_upstream` adds `--allow-private`, `asks_daemon` adds `--url`.
+    With `is_daemon`, warnings go to the log.
     """
-    shared = _shared(asks_upstream=asks_upstream)
+    shared = _shared(asks_upstream=asks_upstream, asks_daemon=asks_daemon)
 
     def register(function: Callable[..., Work]) -> Callable[..., None]:
         _, *own = signature(function).parameters.values()
@@ -190,6 +192,7 @@ def command(
         def called(**given: Any) -> None:
             options = {name: given.pop(name) for name in shared}
             json, secrets = options["json"], of_environment(os.environ)
+            url = options.pop("url", None) or (os.environ.get("SYNCD_URL") if asks_daemon else None)
             install(secrets)
 
             def work() -> Work:
@@ -207,6 +210,7 @@ def command(
                     secrets=secrets,
                     load=lambda: shared_options(**options),
                     file=options["config"],
+                    url=url,
                 )
                 return _begin(function(context, **given))
 
@@ -223,7 +227,7 @@ def catalogue_command(example: str) -> Callable[[Reading], Callable[..., None]]:
     Its function takes the Catalogue (None if there is none), the folder of it, and whether to print JSON. The shared
     options are its own.
     """
-    shared = _shared(asks_upstream=False)
+    shared = _shared(asks_upstream=False, asks_daemon=False)
 
     def register(function: Reading) -> Callable[..., None]:
         @wraps(function)
@@ -243,9 +247,24 @@ def catalogue_command(example: str) -> Callable[[Reading], Callable[..., None]]:
     return register
 
 
-def _shared(*, asks_upstream: bool) -> dict[str, Parameter]:
+def _shared(*, asks_upstream: bool, asks_daemon: bool) -> dict[str, Parameter]:
     options = signature(shared_options).parameters
-    return {name: option for name, option in options.items() if asks_upstream or name != "allow_private"}
+    unwanted = {"allow_private"} if not asks_upstream else set()
+    wanted = {name: option for name, option in options.items() if name not in unwanted}
+    return wanted | (dict(signature(_daemon_option).parameters) if asks_daemon else {})
+
+
+def _daemon_option(
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Ask the daemon at this address, with the token in $SYNCD_TOKEN. [SYNCD_URL] Otherwise the daemon "
+            "that holds the state folder is asked; if none does, the command works by itself.",
+        ),
+    ] = None,
+) -> None: ...
 
 
 def _registered(

@@ -30,6 +30,7 @@ from syncd.config.serve import ServeSettings
 from syncd.config.settings import (
     BackupSettings,
     BudgetSettings,
+    ControlSettings,
     LogSettings,
     RetentionSettings,
     ReuseSettings,
@@ -117,6 +118,8 @@ class Config(BaseModel):
     """The address of the status page, the API and the metrics."""
     api: ApiSettings = ApiSettings()
     """Who may use that address, and by which names."""
+    control: ControlSettings = ControlSettings()
+    """The socket in the state folder, by which commands ask the running daemon."""
     serve: ServeSettings | None = None
     """The public side: published mirrors for everybody; absent: there is none."""
     usage: UsageSettings = UsageSettings()

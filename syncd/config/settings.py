@@ -74,6 +74,15 @@ class ReuseSettings(BaseModel):
     """The least size of a file that is indexed; the index takes up to 60 bytes for each such file."""
 
 
+class ControlSettings(BaseModel):
+    """The socket `control.sock` in the state folder: commands of this machine ask the running daemon there."""
+
+    model_config = STRICT
+
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$")] | None = None
+    """The group of users that may do so, without a token, besides the user of the service; else the service's group."""
+
+
 class BackupSettings(BaseModel):
     """Copies of the Catalogue in the store, under `.syncd/backup/`."""
 

@@ -1,4 +1,28 @@
 from .actor import Actor as Actor, Door as Door, actor_of as actor_of
+from .acts import (
+    ACTS as ACTS,
+    Act as Act,
+    ApproveAct as ApproveAct,
+    ForgetAct as ForgetAct,
+    RebuildAct as RebuildAct,
+    RejectAct as RejectAct,
+    ReleaseAct as ReleaseAct,
+    ResetAct as ResetAct,
+    RestoreAct as RestoreAct,
+    RetryAct as RetryAct,
+    RollbackAct as RollbackAct,
+    SyncAct as SyncAct,
+    TagAct as TagAct,
+    UndeleteAct as UndeleteAct,
+    UnpinAct as UnpinAct,
+    UntagAct as UntagAct,
+    VerifyAct as VerifyAct,
+    act_from as act_from,
+    act_of as act_of,
+    arguments_of as arguments_of,
+    tag_of as tag_of,
+)
+from .job_views import ActResult as ActResult, JobState as JobState, JobView as JobView, no_job as no_job
 from .node_copies import CopyRole as CopyRole, CopyView as CopyView
 from .port import Control as Control
 from .usage_views import (

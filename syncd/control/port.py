@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from manifests.access import Level
+from syncd.control.acts import Act
+from syncd.control.job_views import JobView
 from syncd.control.node_copies import CopyView
 from syncd.control.usage_views import UsageBy, UsageReport
 from syncd.control.views import (
@@ -213,6 +215,27 @@ class Control(Protocol):
 
     async def cancel(self, name: str, who: str) -> AuditView:
         """Stop the running pass: it starts nothing new and publishes its proved files. Raises Busy if none runs."""
+        ...
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    async def perform(self, act: Act, who: str) -> JobView:
+        """Start a job that carries out an act, which the audit log gets at its end.
+
+        Raises NotFound for an unknown mirror, Offline if the store is not available.
+        """
+        ...
+
+    async def jobs(self, name: str = "", *, before: int | None = None, limit: int = 50) -> list[JobView]:
+        """Return jobs of one mirror, or of all, the newest first, with ids below `before`."""
+        ...
+
+    async def job(self, number: int, *, wait: float = 0.0) -> JobView:
+        """Return one job, after its end or after `wait` seconds, a minute at most. Raises NotFound."""
+        ...
+
+    async def cancel_job(self, number: int, who: str) -> JobView:
+        """Stop a job: what it has done stays, and the next pass finishes what it began. Raises NotFound, Busy."""
         ...
 
     # -- events ---------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from .errors import (
     Unsafe as Unsafe,
     Unsupported as Unsupported,
     answering as answering,
+    error_kinds as error_kinds,
     exhausted as exhausted,
     of_gateway as of_gateway,
 )
@@ -66,6 +67,9 @@ from .events import (
     EventsLost as EventsLost,
     FilesWaiting as FilesWaiting,
     HeadUnsigned as HeadUnsigned,
+    JobAdvanced as JobAdvanced,
+    JobEnded as JobEnded,
+    JobStarted as JobStarted,
     LimitChanged as LimitChanged,
     Listener as Listener,
     ManifestAccepted as ManifestAccepted,

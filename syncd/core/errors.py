@@ -53,6 +53,16 @@ class SyncdError(Exception):
         super().__init__(redact(message))
 
 
+def error_kinds() -> dict[str, type[SyncdError]]:
+    """Return every kind of error that is made of a message alone, by its name: for errors of another process."""
+    found, left = {}, [SyncdError]
+    while left:
+        kind = left.pop()
+        found[kind.__name__] = kind
+        left += [one for one in kind.__subclasses__() if one.__module__ == __name__]
+    return found
+
+
 class TransientError(SyncdError):
     """A retry may succeed; `retry_after` is the wait that upstream asked for, in seconds, already capped."""
 

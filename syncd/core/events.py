@@ -307,6 +307,30 @@ class Audited(Event, frozen=True):
     hash: str = ""
 
 
+class JobStarted(Event, frozen=True):
+    """An act of an operator begins; `job` is its number in the list of jobs."""
+
+    job: int
+    act: str
+    who: str
+
+
+class JobAdvanced(Event, frozen=True):
+    """A job has done `files` files of `bytes` so far; at most once a second."""
+
+    job: int
+    files: int
+    bytes: int
+
+
+class JobEnded(Event, frozen=True):
+    """A job has ended; `state` says how, and the list of jobs what came of it."""
+
+    job: int
+    act: str
+    state: str
+
+
 class Reloaded(Event, frozen=True):
     """The configuration was read again; `needs_restart` are changed keys that have no effect yet (`mirror` is "")."""
 

@@ -1,15 +1,17 @@
 """Serves the API and the page in a thread of their own, so that no answer waits for the passes on the daemon's loop."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from syncd.api import Metrics, RunningServer, Site, serving
+from syncd.api import CONTROL_SOCKET, Metrics, RunningServer, Site, bound_socket, serving
 from syncd.config import Config
 from syncd.control import Control
 from syncd.daemon.threaded_control import run_on, threaded_control
 from syncd.process import loop_thread
+from syncd.session import group_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,13 @@ async def api_thread(
 
     @asynccontextmanager
     async def there() -> AsyncIterator[ApiThread]:
+        group = group_id(config.control.group, "control.group") if config.control.group is not None else None
+        with bound_socket(config.state / CONTROL_SOCKET, group) as local:
+            async with _served(local) as thread:
+                yield thread
+
+    @asynccontextmanager
+    async def _served(local: socket.socket) -> AsyncIterator[ApiThread]:
         async with serving(
             threaded_control(control, here),
             listen=config.listen,
@@ -46,6 +55,7 @@ async def api_thread(
             metrics=run_on(here, metrics) if metrics is not None else None,
             site=site,
             environ=environ,
+            local=local,
         ) as served:
             yield ApiThread(served.url, served, asyncio.get_running_loop())
 

@@ -8,6 +8,7 @@ from manifests.messages import message
 from syncd.catalogue import BackgroundReader, MirrorRow
 from syncd.core import NotFound
 from syncd.daemon.event_bus import EventBus
+from syncd.daemon.job_runner import JobRunner
 from syncd.daemon.manifest_watcher import ManifestWatcher
 from syncd.daemon.mirror_registry import MirrorRegistry
 from syncd.daemon.mirror_state import MirrorState
@@ -39,6 +40,7 @@ class ControlBase:
         background: BackgroundReader,
         event_bus: EventBus,
         status: DaemonStatus,
+        jobs: JobRunner,
     ) -> None:
         """All are parts of the running daemon; `session` returns the Session of the configuration in force."""
         self._registry = registry
@@ -49,6 +51,7 @@ class ControlBase:
         self._reader = background
         self._event_bus = event_bus
         self._status = status
+        self._jobs = jobs
 
     def _standing(self, name: str) -> MirrorState:
         mirror_state = self._registry.states.get(name)

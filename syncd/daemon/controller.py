@@ -23,6 +23,7 @@ from syncd.control import (
 from syncd.core import AuditVerdict, AuditView, Busy, ConfigError, Event, FailureView, PassEvent, PassView
 from syncd.daemon import queries
 from syncd.daemon.copies import copies
+from syncd.daemon.job_actions import JobActions
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.reasons import because
@@ -33,7 +34,7 @@ from syncd.usage import read_hours, read_period, read_report
 ACTIONS: tuple[queries.ShownAction, ...] = ("fetch", "replace", "remove", "refuse", "hold", "wait")
 
 
-class Controller(LiveViews, OperatorActions):
+class Controller(LiveViews, OperatorActions, JobActions):
     """The running daemon as `syncd.control.Control`."""
 
     async def plan(self, name: str, *, limit: int = 100) -> PlanView:

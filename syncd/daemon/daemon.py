@@ -30,8 +30,10 @@ from syncd.core import (
 from syncd.daemon.control_base import DaemonStatus
 from syncd.daemon.controller import Controller
 from syncd.daemon.daemon_deps import DaemonDeps
+from syncd.daemon.declared_files import declared_in
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.head_renewal import HeadRenewal
+from syncd.daemon.job_runner import JobRunner
 from syncd.daemon.listings import Listings
 from syncd.daemon.maintenance import Maintenance
 from syncd.daemon.mirror_registry import MirrorRegistry
@@ -113,6 +115,13 @@ class Daemon:
         self.head_renewal = HeadRenewal(registry, current, self.scheduler)
         self.listings = Listings(registry, current, self.reloader.note_publications)
         self.peer_watch = PeerWatch(registry, current)
+        self.jobs = JobRunner(
+            registry,
+            self.scheduler,
+            current,
+            on_crash=deps.crashed,
+            declared_in=lambda mirror: declared_in(current().config, mirror),
+        )
         self.status = DaemonStatus(deps.now())
         self.control = Controller(
             registry,
@@ -123,6 +132,7 @@ class Daemon:
             asked,
             self.event_bus,
             self.status,
+            self.jobs,
         )
         self._began = deps.clock()
         self._offset = deps.now() - deps.clock()
@@ -204,6 +214,7 @@ class Daemon:
                 group.create_task(self.head_renewal.run(), name="heads"),
                 group.create_task(self.listings.run(), name="listings"),
                 group.create_task(self.peer_watch.run(), name="peers"),
+                group.create_task(self.jobs.run(), name="jobs"),
             ]
             if self.status.state == "starting":
                 self._started(killed)

@@ -54,7 +54,7 @@ class Maintenance:
         await self.back_up()
 
     def forget(self) -> None:
-        """Delete passes, pass events and audit entries past their retention."""
+        """Delete passes, pass events, jobs and audit entries past their retention."""
         pass_history, now, retention = (
             self.registry.catalogue.pass_history,
             self.registry.now(),
@@ -63,6 +63,7 @@ class Maintenance:
         pass_history.forget_events(now - retention.events)
         pass_history.forget_passes(now - retention.passes, KEPT_PASSES)
         pass_history.forget_audit(now - retention.audit, now)
+        self.registry.catalogue.jobs.forget(now - retention.passes)
 
     async def anchor(self) -> None:
         """Write the end of the audit log to the store, where a cut of the log is found."""

@@ -15,6 +15,7 @@ from syncd.daemon.mirror_state import MirrorState, StoreState, contain_damage, p
 from syncd.daemon.mirror_views import mirror_view, state_of
 from syncd.daemon.schedule import due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
+from syncd.engine import hold_of
 
 LOOKED_BACK = 64  # latest passes read to count failures in a row
 
@@ -72,8 +73,7 @@ class MirrorRegistry:
             mirror_state.rejected = rejected.get(name, "") if mirror_state.declared is None else ""
             row = rows.get(name)
             if row is None and mirror_state.declared is None and not mirror_state.rejected and mirror_state.run is None:
-                self._gone += mirror_state.received
-                del self.states[name]
+                self.drop(mirror_state)
                 continue
             mirror_state.paused = paused.get(row.id) if row is not None else None
             if row is not None and mirror_state.row is None:
@@ -87,6 +87,7 @@ class MirrorRegistry:
         mirror_state.row = row = history.mirror(mirror_state.name)
         if row is None:
             return
+        mirror_state.held = hold_of(self.catalogue.settings, mirror_state.name)
         settles = None
         mirror_state.damaged = ""
         with contain_damage(mirror_state):
@@ -96,6 +97,12 @@ class MirrorRegistry:
         ended = next((one for one in passes if one.outcome != "running"), None)
         mirror_state.is_incomplete = ended is not None and ended.outcome == "incomplete"
         mirror_state.past = past_of(row, passes, settles)
+
+    def drop(self, mirror_state: MirrorState) -> None:
+        """Forget a mirror that has neither records nor a manifest."""
+        if mirror_state.declared is None and not mirror_state.rejected and mirror_state.run is None:
+            self._gone += mirror_state.received
+            self.states.pop(mirror_state.name, None)
 
     def _read_counts(self, mirror_state: MirrorState, mirror: int) -> float | None:
         """Read the mirror's own records; return when the first of the files that wait may be complete."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from manifests.origins import origin_of
 from syncd.catalogue import MirrorRow
 from syncd.control import VerdictView
-from syncd.core import Damaged, PassView
+from syncd.core import Damaged, PassFinished, PassView
 from syncd.daemon.manifest_watcher import DeclaredMirror
 from syncd.daemon.pass_log import PassLog
 from syncd.daemon.reasons import NO_REASON, Reason
 from syncd.daemon.schedule import Past
 from syncd.daemon.throughput_history import ThroughputHistory
-from syncd.engine import PassProgress, Speed
+from syncd.engine import PassProgress, SnapshotHold, Speed
 
 CANCELLED = "Cancelled"  # the error of a pass that a person stopped; it is not repeated at once
 
@@ -31,6 +31,10 @@ class PassRun:
     progress: PassProgress
     log: PassLog
     last_event: float
+    retries_all: bool = False
+    """Whether files that keep failing are requested, too."""
+    is_patient: bool = False
+    """Whether it waits for files that upstream may still be writing."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     speed: Speed = field(default_factory=Speed)
     stop_reason: Reason = NO_REASON
@@ -64,9 +68,19 @@ class MirrorState:
     """True if the last pass that ended could not read the whole listing, or not every file."""
     due: float | None = None
     requested_by: str = ""
+    retries_all: bool = True
+    """Whether the requested pass asks for all files that keep failing, or only for those whose deferral ended."""
     run: PassRun | None = None
     busy: Reason = NO_REASON
     """Why it is reserved: no pass starts meanwhile."""
+    is_patient: bool = False
+    """Whether the requested pass waits for files that upstream may still be writing."""
+    finished: "PassFinished | BaseException | None" = None
+    """How the last pass since the daemon started ended."""
+    jobs: int = 0
+    """The number of jobs that wait for it, or work on it: no pass starts before them."""
+    held: SnapshotHold | None = None
+    """The snapshot that an operator rolled back to and holds: no pass starts."""
     wait_reason: Reason = NO_REASON
     waiting_since: float | None = None
     files: int = 0

@@ -23,6 +23,8 @@ def state_of(mirror_state: MirrorState, store: StoreState, now: float) -> tuple[
         return "paused", because("paused", who=mirror_state.paused[0])
     if not mirror_state.declared.mirror.enabled:
         return "paused", because("disabled")
+    if mirror_state.held is not None:
+        return "paused", because("held", snapshot=mirror_state.held.snapshot[:12], who=mirror_state.held.who)
     if store.state != "online":
         return "offline", because(f"store.{store.state}", detail=store.reason)
     if mirror_state.damaged:
@@ -91,7 +93,9 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         verdicts=mirror_state.verdicts,
         succeeded=mirror_state.succeeded,
         attempted=row.attempted if row is not None else None,
-        next_run=mirror_state.due if mirror_state.run is None and mirror_state.paused is None else None,
+        next_run=mirror_state.due
+        if mirror_state.run is None and mirror_state.paused is None and mirror_state.held is None
+        else None,
         fresh_within=mirror_state.within,
         backlog_files=files,
         backlog_bytes=size,

@@ -56,6 +56,8 @@ class PassRunner:
         assert mirror_state.declared is not None
         mirror, who = mirror_state.declared.mirror, mirror_state.requested_by
         mirror_state.requested_by = ""
+        retries_all, mirror_state.retries_all = mirror_state.retries_all, True
+        is_patient, mirror_state.is_patient = mirror_state.is_patient, False
         row = registry.catalogue.history.ensure_row(mirror)  # the pass itself refuses
         self.session().save_manifest(mirror.name, mirror_state.declared.text, file=mirror_state.declared.file)
         now, clock = registry.now(), registry.clock()
@@ -70,6 +72,8 @@ class PassRunner:
             progress=PassProgress(mirror.name),
             log=PassLog(registry.now),
             last_event=clock,
+            retries_all=why == "asked" and retries_all,
+            is_patient=is_patient,
         )
         registry.on_event(PassStarted(mirror.name, pass_id, why, who))
         return run
@@ -96,7 +100,7 @@ class PassRunner:
             self.shares.connections.share(origin) as line,
         ):
             async with self.session().pass_context(
-                mirror, connections=line, retry_failed=run.why == "asked"
+                mirror, connections=line, retry_failed=run.retries_all, is_patient=run.is_patient
             ) as composed:
                 work = msgspec.structs.replace(
                     composed,
@@ -143,6 +147,7 @@ class PassRunner:
         files, size = mirror_state.unfinished()
         mirror_state.backlog = (0, 0) if complete else (files + run.progress.failed, size)
         mirror_state.run = None
+        mirror_state.finished = found.error if isinstance(found, FailedRun) else found
         registry.refresh(mirror_state)
         registry.recompute_due()
         registry.wake.set()

@@ -104,7 +104,9 @@ class PassScheduler:
         ready: list[tuple[MirrorState, str]] = []
         for mirror_state in registry.states.values():
             since, mirror_state.waiting_since, mirror_state.wait_reason = mirror_state.waiting_since, None, Reason()
-            if mirror_state.declared is None or mirror_state.run is not None or mirror_state.paused is not None:
+            if mirror_state.declared is None or mirror_state.run is not None:
+                continue
+            if mirror_state.paused is not None or mirror_state.held is not None:
                 continue
             mirror = mirror_state.declared.mirror
             if not mirror.enabled:
@@ -118,7 +120,7 @@ class PassScheduler:
                 mirror_state.wait_reason = because("waits.window", window=mirror.source.limits.window)
             else:
                 mirror_state.waiting_since = since  # only these mirrors can make a running pass stop
-                if not mirror_state.busy:
+                if not mirror_state.busy and not mirror_state.jobs:
                     ready.append((mirror_state, self._why(mirror_state)))
         late = float("inf")
         ready.sort(

@@ -32,7 +32,7 @@ from syncd.session import Session, audit_configuration, audit_withdrawal, names,
 from syncd.sources import TRANSPORTS
 
 LOOK = 2.0  # seconds between two scans of the manifests and of syncd.yaml
-RESTART = ("state", "store", "listen", "api", "log", "serve")  # keys that a running daemon cannot change
+RESTART = ("state", "store", "listen", "api", "control", "log", "serve")  # keys that a running daemon cannot change
 
 
 class Reloader:

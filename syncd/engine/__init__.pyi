@@ -43,7 +43,15 @@ from .restore import (
 )
 from .roll_forward import roll_forward as roll_forward
 from .selection import explain as explain
+from .snapshot_hold import (
+    SnapshotHold as SnapshotHold,
+    hold_of as hold_of,
+    hold_snapshot as hold_snapshot,
+    release_hold as release_hold,
+    require_no_hold as require_no_hold,
+)
 from .stored_digests import hash_stored as hash_stored
+from .survey_cursor import forget_cursor as forget_cursor
 from .survey_run import WIDTH as WIDTH
 from .tagging import Tagging as Tagging
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name

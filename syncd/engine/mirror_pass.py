@@ -28,6 +28,7 @@ from syncd.engine.pass_transfers import PassTransfers
 from syncd.engine.publish import Publisher
 from syncd.engine.quarantine_bounds import bound_quarantine, quarantine_limit
 from syncd.engine.retention import Housekeeping
+from syncd.engine.snapshot_hold import require_no_hold
 from syncd.engine.staging import drop_unjournaled
 from syncd.engine.strays import find_strays, note_recovered, note_recovering, quarantine_strays
 from syncd.engine.worker_port import LIKELY
@@ -61,6 +62,7 @@ class Pass:
 
     async def _run(self) -> PassFinished:
         context, row, results = self.context, self.row, self.results
+        require_no_hold(context.catalogue.settings, row.name)
         started = context.now()
         is_recovering = note_recovering(context.catalogue, row)
         context.catalogue.history.attempt(row.id, started)

@@ -54,7 +54,7 @@ class SurveyCursor:
             self._settings.set(_name(self._row.name), written)
 
 
-def forget(settings: CatalogueSettings, mirror: str) -> None:
+def forget_cursor(settings: CatalogueSettings, mirror: str) -> None:
     """Delete the cursor: the next pass makes a full survey."""
     settings.set(_name(mirror), "")
 

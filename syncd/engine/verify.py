@@ -39,7 +39,7 @@ from syncd.engine.kept_snapshots import shard_entries
 from syncd.engine.pass_paths import PassPaths
 from syncd.engine.rebuild_catalogue import current_snapshot
 from syncd.engine.stored_digests import hash_stored
-from syncd.engine.survey_cursor import forget
+from syncd.engine.survey_cursor import forget_cursor
 from syncd.engine.transfer import Transfers
 from syncd.streams import SCHEME
 
@@ -154,7 +154,7 @@ class Verification:
         if self.source is None:
             raise Damaged(message("{path}: no kept version has these bytes, and no source is known", path=entry.path))
         if origin.url.startswith(SCHEME):
-            forget(self.catalogue.settings, self.mirror.name)
+            forget_cursor(self.catalogue.settings, self.mirror.name)
             self.catalogue.holdings.renew(self.mirror.id, [msgspec.structs.replace(origin, version="damaged")])
             raise Damaged(
                 message(

@@ -7,7 +7,8 @@ from .peer_heads import (
     save_peer_copies as save_peer_copies,
 )
 from .plugin_names import names as names
-from .plugins import has_store as has_store, open_store as open_store
+from .plugins import group_id as group_id, has_store as has_store, open_store as open_store
+from .preview import preview_session as preview_session
 from .published import (
     listed_in as listed_in,
     published_mirrors as published_mirrors,

@@ -93,15 +93,15 @@ def open_store(settings: StoreSettings, *, keep_free: int = 0, network: NetworkP
     return FilesystemStore(Path(url.removeprefix("file://")), keep_free=keep_free, group=group)
 
 
-def group_id(name: str) -> int:
-    """Return the number of a group of users. Raises ConfigError."""
+def group_id(name: str, key: str = "store.group") -> int:
+    """Return the number of a group of users; `key` is the setting that names it. Raises ConfigError."""
     import grp  # noqa: PLC0415  few stores name one
 
     try:
         return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
     except KeyError as error:
         raise ConfigError(
-            message("store.group: {name}: there is no such group of users: create it, or name another", name=name)
+            message("{key}: {name}: there is no such group of users: create it, or name another", key=key, name=name)
         ) from error
 
 

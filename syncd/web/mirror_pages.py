@@ -1,22 +1,32 @@
 """The pages of one mirror: its state, passes, files, snapshots and held deletions, and the actions of operators."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import msgspec
 from aiohttp import web
 
 from manifests.messages import message
 from syncd.api import ApiContext, Call, HttpError, decide, schemas as a
-from syncd.web.i18n.translator import crumbs
+from syncd.control import ForgetAct, JobView, act_from
+from syncd.web.i18n.translator import Translator, crumbs
 from syncd.web.rendering import banners, see_other, site_of
 from syncd.web.view_models import age_of, badges, listing, verified_share
 
 FEW = 10  # of anything that has a page of its own
 EVENTS = 200
+MOMENT = 2.0  # seconds for which a page waits for the end of a job
+JOB_TONES = {
+    "waiting": "calm", "running": "busy", "done": "ok", "failed": "bad", "cancelled": "calm", "cut": "warn"
+}  # fmt: skip
 
 
 class DoneQuery(a.Query, frozen=True, kw_only=True):
     """What was just done, for the sentence above the mirror."""
 
     done: a.Act | None = None
+    job: a.Number | None = None
+    """The job that was just started."""
 
 
 async def show_mirror(context: ApiContext, call: Call) -> web.Response:
@@ -26,6 +36,7 @@ async def show_mirror(context: ApiContext, call: Call) -> web.Response:
     mirror = control.mirror(name)
     passes = await control.passes(name, limit=FEW)
     act = call.query.done
+    jobs = await control.jobs(name, limit=FEW) if call.identity.role == "operator" else []
     progress = mirror.progress
     left = None
     if progress is not None and progress.rate > 0 and progress.sized and progress.phase == "transfer":
@@ -33,7 +44,7 @@ async def show_mirror(context: ApiContext, call: Call) -> web.Response:
     return await site_of(context).render(
         context, call.request, "mirror.html", stream=f"/api/v1/events?mirror={name}", mirror=mirror,
         badges=badges(mirror), age=age_of(mirror, now), left=left, verified=verified_share(mirror),
-        done=(lambda speech: speech.say(f"done.{act}")) if act is not None else "",
+        done=_done(act, jobs, call.query.job),
         scrub=next((one for one in control.scrubs() if one.mirror == name), None),
         parked=await control.parked(name, limit=FEW) if mirror.parked else [],
         failures=await control.failures(name, limit=FEW) if mirror.failed else [],
@@ -41,9 +52,21 @@ async def show_mirror(context: ApiContext, call: Call) -> web.Response:
         passes=passes, older=passes[-1].id if len(passes) == FEW else None,
         snapshots=await control.snapshots(name) if mirror.snapshot else [],
         copies=await control.copies(name),
+        jobs=jobs, job_tones=JOB_TONES,
+        held=mirror.message is not None and mirror.message.code == "held",
         peak=max([one.rate for one in control.series(name)] + ([progress.rate] if progress is not None else [0.0])),
         **banners(context),
     )  # fmt: skip
+
+
+def _done(act: str | None, jobs: Sequence[JobView], number: int | None) -> Callable[[Translator], str] | str:
+    """Return the sentence above the mirror: what was just done, or how the job is that was just started."""
+    if act is not None:
+        return lambda speech: speech.say(f"done.{act}")
+    job = next((one for one in jobs if one.id == number), None)
+    if job is None:
+        return ""
+    return lambda speech: speech.say("done.job", job=speech.say(f"act.{job.act}"), state=speech.say(f"job.{job.state}"))
 
 
 async def act(context: ApiContext, call: Call) -> web.Response:
@@ -69,6 +92,33 @@ async def act(context: ApiContext, call: Call) -> web.Response:
 
 
 STEWARDS = frozenset({"sync", "approve", "reject"})  # what a steward may do, too
+
+
+async def start_job(context: ApiContext, call: Call) -> web.Response:
+    """Start a job with the arguments of a form, wait a moment for its end, and show the mirror."""
+    name = call.path_params["mirror"]
+    form: dict[str, Any] = dict(await call.request.post())
+    if "paths" in form:
+        form["paths"] = [path for line in str(form["paths"]).splitlines() if (path := line.strip())]
+    try:
+        act = act_from(form | {"mirror": name})
+    except msgspec.ValidationError as error:
+        raise HttpError(
+            400,
+            "Unsupported",
+            message("the form does not fit: {cause}", cause=error),
+            message("go back and load the page again"),
+        ) from error
+    job = await context.control.job((await context.control.perform(act, call.who)).id, wait=MOMENT)
+    if job.state == "done" and isinstance(act, ForgetAct):
+        return see_other("/")
+    return see_other(f"/mirrors/{name}?job={job.id}#remedies")
+
+
+async def cancel_job(context: ApiContext, call: Call) -> web.Response:
+    """Stop a job, and show its mirror."""
+    job = await context.control.cancel_job(call.path_params["job_id"], call.who)
+    return see_other(f"/mirrors/{job.mirror}#remedies")
 
 
 class _ActForm(msgspec.Struct, frozen=True):

@@ -38,6 +38,8 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", "/", "fleet", fleet),
     _page("GET", MIRROR, "mirror", mirror_pages.show_mirror, query=mirror_pages.DoneQuery),
     _page("POST", f"{MIRROR}/act", "act", mirror_pages.act, role="steward"),
+    _page("POST", f"{MIRROR}/job", "startJob", mirror_pages.start_job, role="operator"),
+    _page("POST", "/jobs/{job_id}/cancel", "cancelJobPage", mirror_pages.cancel_job, role="operator"),
     _page("GET", f"{MIRROR}/passes", "passes", mirror_pages.show_passes, query=a.PassesQuery),
     _page("GET", f"{MIRROR}/passes/{{pass_id}}", "pass", mirror_pages.show_pass, query=a.EventsQuery),
     _page("GET", f"{MIRROR}/files", "files", mirror_pages.show_files, query=mirror_pages.FolderQuery),

@@ -57,7 +57,7 @@ def test_each_act_of_the_command_line_is_one_entry(archive):
     assert outcomes[5] == "1 file unpinned: f1"
     assert outcomes[7] == f"snapshot {first[:12]} is the current one"
     assert outcomes[8].startswith("failed: absent: ")
-    run(store, state, "forget", "m", "--yes")
+    run(store, state, "forget", "m", "--yes", "m")
     assert [what for what, _, _ in log(state)][-1] == "forget"
 
 
@@ -82,8 +82,9 @@ def test_a_tag_is_set_listed_and_removed_and_each_act_is_one_entry(archive):
     run(store, state, "tag", "m", "v1.0", "v1.0")
     run(store, state, "tag", "m", shown[0]["id"][:12], "v1.0", wanted=3)
     run(store, state, "tag", "m", wanted=2)
-    run(store, state, "forget", "m", "--yes", "--files", wanted=3)
+    run(store, state, "forget", "m", "--yes", "m", "--files", wanted=3)
     run(store, state, "rollback", "m", "v1.0")
+    refused = ["forget --bytes"]
     run(store, state, "tag", "remove", "m", "v1.0")
     run(store, state, "tag", "remove", "m", "v1.0", wanted=2)
-    assert [what for what, _, _ in log(state)] == ["tag", "tag", "tag", "rollback", "untag", "untag"]
+    assert [what for what, _, _ in log(state)] == ["tag", "tag", "tag", *refused, "rollback", "untag", "untag"]

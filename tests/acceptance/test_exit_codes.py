@@ -5,7 +5,7 @@ from tests.acceptance.cli import Folder, run, sync
 UNKNOWN = (
     ("verify", "other"), ("snapshots", "other"), ("rollback", "other", "ffffffff"), ("rollback", "a", "ffffffff"),
     ("diff", "a", "ffffffff", "eeeeeeee"), ("undelete", "a", "never"), ("restore", "a", "never", "--from", "SNAPSHOT"),
-    ("restore", "a", "f", "--from", "ffffffff"), ("unpin", "a", "never"), ("approve", "other"), ("forget", "other"),
+    ("restore", "a", "f", "--from", "ffffffff"), ("unpin", "a", "never"), ("approve", "other"), ("forget", "other", "--yes", "other"),
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def test_a_forgotten_mirror_leaves_its_files_and_makes_room_for_another_one(plac
     place.sync(manifest)
     (place.root / "www/one/x").write_text("new")
     place.sync(manifest)
-    said = place.run("forget", "one")
+    said = place.run("forget", "one", "--yes", "one")
     assert "keeps 2 files" in said
     assert "under shared/" in said
     assert "forgotten; 2 files stay" in said
@@ -137,16 +137,16 @@ def test_a_forgotten_mirror_leaves_its_files_and_makes_room_for_another_one(plac
     place.sync(place.mirror("two", "shared/", x="new", z="3"))
     assert place.store.read("shared/")["z"] == b"3"
     place.run("verify", "two", "--read-data")
-    place.run("forget", "one", "--files")
+    place.run("forget", "one", "--yes", "one", "--files")
     assert place.store.read(".syncd/versions/one/") == {}
     assert place.store.read("shared/")["x"] == b"new", "the files of the new mirror stay"
-    assert "no such mirror" in place.refused("forget", "one", "--files", wanted=2)
+    assert "no such mirror" in place.refused("forget", "one", "--yes", "one", "--files", wanted=2)
 
 
 def test_a_mirror_is_forgotten_with_its_files_and_nothing_of_another_one(place):
     place.sync(place.mirror("one", "a/", x="1", y="2"))
     place.sync(place.mirror("two", "b/", x="1"))
-    found = json.loads(place.run("forget", "one", "--files", "--json"))
+    found = json.loads(place.run("forget", "one", "--yes", "one", "--files", "--json"))
     assert (found["files_deleted"], found["files_kept"]) == (2, 0)
     assert set(place.store.paths("")) & {"a/x", "a/y"} == set()
     assert not [path for path in place.store.paths(".syncd/") if "/one/" in path or "one.json" in path]
@@ -160,10 +160,10 @@ def test_a_mirror_that_a_manifest_declares_is_not_forgotten(place):
     place.sync(manifest)
     config = place.root / "syncd.yaml"
     config.write_text(f"manifests: [{manifest}]\n")
-    said = place.refused("forget", "one", "--config", config, wanted=3)
+    said = place.refused("forget", "one", "--yes", "one", "--config", config, wanted=3)
     assert f"{manifest} declares it: withdraw this manifest first" in said
     manifest.unlink()
-    place.run("forget", "one", "--config", config)
+    place.run("forget", "one", "--yes", "one", "--config", config)
 
 
 def test_a_mirror_whose_deletion_was_interrupted_can_only_be_forgotten_again(place):
@@ -173,7 +173,7 @@ def test_a_mirror_whose_deletion_was_interrupted_can_only_be_forgotten_again(pla
         row = catalogue.history.mirror("one")
         catalogue.history.finish(row.id, succeeded=None, last={"state": "forgetting"})
     assert "syncd forget one" in place.refused("sync", manifest, wanted=3)
-    place.run("forget", "one", "--files")
+    place.run("forget", "one", "--yes", "one", "--files")
     place.sync(manifest)
     assert place.store.read("one/") == {"x": b"1"}
 
@@ -192,7 +192,7 @@ def test_no_table_keeps_a_record_of_a_forgotten_mirror(tmp_path):
             for (table,) in list(database.rows("SELECT name FROM sqlite_schema WHERE type='table'"))
         }
         with_mirror = {table for table, columns in tables.items() if "mirror" in dict(columns)}
-        with_mirror -= {"audit", "publication"}  # acts, and the tombstones of what was published, stay on record
+        with_mirror -= {"audit", "job", "publication"}  # acts, and the tombstones of what was published, stay on record
         assert with_mirror == {"pass", "pause"}
         for table in with_mirror:
             for row in rows:

@@ -107,7 +107,7 @@ def test_forgetting_a_published_mirror_leaves_a_tombstone_and_forgetting_a_priva
         manifest = tmp_path / f"{name}.yaml"
         manifest.write_text(f"mirror: {name}\nsource: {{url: 'file://{tmp_path / name}/'}}\n{more}")
         sync(store, state, manifest)
-        run(store, state, "forget", name, "--yes")
+        run(store, state, "forget", name, "--yes", name)
     with Catalogue(state, read_only=True) as catalogue:
         assert [(one.mirror, one.reason) for one in catalogue.publications.tombstones()] == [("seen", "forgotten")]
 

@@ -24,8 +24,9 @@ async def apply(
     import asyncio
 
     from manifests.messages import message
+    from syncd.acts import pass_outcome
+    from syncd.cli.acting import show_result
     from syncd.cli.audit import audited, manifest_by
-    from syncd.cli.commands.sync import sync_outcome
     from syncd.core import ConfigError
     from syncd.engine import Pass, read_plan
     from syncd.session import read_manifest
@@ -50,4 +51,4 @@ async def apply(
                     result = await Pass(work, plan).run()
                 act.outcome = message("snapshot {snapshot}", snapshot=result.snapshot[:12])
             progress.stop()
-            return sync_outcome(context, session, result)
+            return show_result(pass_outcome(session, result), json=context.json)

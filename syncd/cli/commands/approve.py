@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd approve physionet-mitdb")
+@command("syncd approve physionet-mitdb", asks_daemon=True)
 async def approve(
     context: "CommandContext",
     mirror: MirrorName,
@@ -21,7 +21,8 @@ async def approve(
 
     The next pass carries out exactly these.
     """
-    from syncd.cli.audit import audited, losses_approved
+    from syncd.cli.acting import carry_out
+    from syncd.control import ApproveAct
     from syncd.process import DONE
 
     if only_list:
@@ -47,23 +48,4 @@ async def approve(
                 ),
             )
         return DONE
-    async with context.open_mirror(mirror) as (session, row):
-        with audited(session, mirror, "approve") as act:
-            _, replaced = session.catalogue.approvals.count_parked(row.id)
-            count = session.catalogue.approvals.approve(row.id)
-            act.outcome = losses_approved(count)
-        if context.json:
-            output.print_json({"mirror": mirror, "approved": count})
-        elif not count:
-            output.print_line(f"{mirror}: nothing is held for approval")
-        elif replaced:
-            output.print_line(
-                f"{mirror}: approved; the next pass deletes {output.files(count - replaced)} and replaces "
-                f"{output.files(replaced)}; undelete and rollback work until their retention ends"
-            )
-        else:
-            output.print_line(
-                f"{mirror}: approved; the next pass deletes {output.files(count)}; "
-                "undelete works until keep.removed ends"
-            )
-        return DONE
+    return await carry_out(context, ApproveAct(mirror=mirror))

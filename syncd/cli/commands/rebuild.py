@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from syncd.core import Event
 
 
-@command("syncd rebuild --store /data/mirror --state ./state")
+@command("syncd rebuild --store /data/mirror --state ./state", asks_daemon=True)
 async def rebuild(
     context: "CommandContext",
     mirror: Annotated[
@@ -30,12 +30,20 @@ async def rebuild(
 ) -> int:
     """Rebuild the Catalogue, or the records of one mirror, from the store. Downloads nothing."""
     from manifests.messages import count
+    from syncd.cli.acting import ask_whom, carry_out
     from syncd.cli.audit import audited
-    from syncd.core import CatalogueOutdated, Damaged, NotFound
+    from syncd.control import RebuildAct
+    from syncd.core import Busy, CatalogueOutdated, Damaged, UnknownName
     from syncd.daemon import restore_backup
     from syncd.engine import rebuild as rebuild_catalogue
     from syncd.process import DONE
 
+    if await ask_whom(context) is not None:
+        if mirror is None or from_backup is not None:
+            raise Busy(
+                message("a running daemon works with the Catalogue: stop it, or name one mirror: syncd rebuild MIRROR")
+            )
+        return await carry_out(context, RebuildAct(mirror=mirror))
     if from_backup is not None:
         place, kept = await restore_backup(context.config, from_backup, context.environ)
         if not context.json:
@@ -66,7 +74,7 @@ async def rebuild(
             if from_backup is not None:
                 act.details["backup"] = place
         if mirror is not None and not rows:
-            raise NotFound(message("{mirror}: the store has no such mirror", mirror=mirror))
+            raise UnknownName(message("{mirror}: the store has no such mirror", mirror=mirror))
         rebuilt = {row.name for row in rows}
         rows += [session.mirror(name) for name in at_open if name not in rebuilt]
         await session.finish_publishes()

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from syncd.cli import output
 from syncd.cli.registration import MirrorName, command
 
 if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd reject physionet-mitdb")
+@command("syncd reject physionet-mitdb", asks_daemon=True)
 async def reject(
     context: "CommandContext",
     mirror: MirrorName,
@@ -23,20 +22,7 @@ async def reject(
 
     That holds as long as upstream shows the same. What upstream changes later is judged again.
     """
-    from syncd.cli.audit import audited, losses_no_longer_rejected, losses_rejected
-    from syncd.process import DONE
+    from syncd.cli.acting import carry_out
+    from syncd.control import RejectAct
 
-    async with context.open_mirror(mirror) as (session, row):
-        approvals = session.catalogue.approvals
-        with audited(session, mirror, "reject --undo" if undo else "reject") as act:
-            count = approvals.forget_rejected(row.id) if undo else approvals.reject(row.id)
-            act.outcome = losses_no_longer_rejected(count) if undo else losses_rejected(count)
-        if context.json:
-            output.print_json({"mirror": mirror, "forgotten" if undo else "rejected": count})
-        elif undo:
-            output.print_line(f"{mirror}: {output.files(count)} no longer rejected; the next pass judges them again")
-        elif count:
-            output.print_line(f"{mirror}: rejected; {output.files(count)} stay as they are")
-        else:
-            output.print_line(f"{mirror}: nothing is held for approval")
-        return DONE
+    return await carry_out(context, RejectAct(mirror=mirror, undo=undo))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd restore physionet-mitdb 100.dat --from 3f2a91")
+@command("syncd restore physionet-mitdb 100.dat --from 3f2a91", asks_daemon=True)
 async def restore(
     context: "CommandContext",
     mirror: MirrorName,
@@ -20,12 +20,7 @@ async def restore(
     ],
 ) -> int:
     """Restore files as an earlier snapshot has them, and keep them so until they are unpinned."""
-    from syncd.cli.audit import audited
-    from syncd.cli.restoring import RestoredFiles
+    from syncd.cli.acting import carry_out
+    from syncd.control import RestoreAct
 
-    async with context.open_mirror(mirror) as (session, _):
-        files = RestoredFiles(session, mirror)
-        with audited(session, mirror, "restore") as act:
-            current = await files.restoration.restore(paths, snapshot)
-            act.outcome = files.outcome(current)
-        return files.print_current(context, current)
+    return await carry_out(context, RestoreAct(mirror=mirror, paths=tuple(paths), snapshot=snapshot))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from syncd.cli.context import CommandContext
 
 
-@command("syncd unpin physionet-mitdb 100.dat")
+@command("syncd unpin physionet-mitdb 100.dat", asks_daemon=True)
 async def unpin(
     context: "CommandContext",
     mirror: MirrorName,
@@ -20,9 +20,8 @@ async def unpin(
     ] = None,
 ) -> int:
     """Release restored files: the next pass follows upstream again. Without a path, list the pinned files."""
-    from manifests.messages import message
-    from syncd.cli.audit import audited, files_unpinned
-    from syncd.core import UnknownName
+    from syncd.cli.acting import carry_out
+    from syncd.control import UnpinAct
     from syncd.process import DONE
 
     if not paths:
@@ -38,23 +37,4 @@ async def unpin(
                     ((path, "deletion and replacement" if frozen else "deletion") for path, frozen in pins),
                 )
             return DONE
-    async with context.open_mirror(mirror) as (session, row):
-        pinned = session.catalogue.approvals.pinned(row.id)
-        if unknown := [path for path in paths if path not in pinned]:
-            raise UnknownName(
-                message(
-                    "{path}: is not pinned in {mirror}; `syncd unpin {mirror}` lists them",
-                    path=unknown[0],
-                    mirror=mirror,
-                )
-            )
-        with audited(session, mirror, "unpin") as act:
-            session.catalogue.approvals.unpin(row.id, paths)
-            act.outcome = files_unpinned(sorted(set(paths)))
-        if context.json:
-            output.print_json({"mirror": mirror, "unpinned": sorted(set(paths))})
-        else:
-            output.print_line(
-                f"{mirror}: {output.files(len(set(paths)))} unpinned; the next pass follows upstream again"
-            )
-        return DONE
+    return await carry_out(context, UnpinAct(mirror=mirror, paths=tuple(paths)))

@@ -15,7 +15,7 @@
     const changes = [
       "reset", "pass_started", "pass_finished", "pass_failed", "planned", "published", "transfer_failed",
       "removals_parked", "state_changed", "manifest_accepted", "manifest_rejected", "manifest_withdrawn",
-      "damage_found", "damage_mended", "store_changed", "audited", "daemon_started", "daemon_stopping",
+      "damage_found", "job_started", "job_advanced", "job_ended", "damage_mended", "store_changed", "audited", "daemon_started", "daemon_stopping",
     ];
     for (const change of changes) stream.addEventListener(change, () => tell("syncd:changed"));
     let lost = 0;
