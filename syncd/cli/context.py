@@ -14,12 +14,14 @@ from manifests.messages import message
 from manifests.model import Mirror
 from syncd.catalogue import Catalogue, MirrorRow, has_catalogue
 from syncd.cli.output import print_warning
+from syncd.cli.owner import require_owner
 from syncd.cli.progress.display import for_terminal
 from syncd.cli.progress.plain import Progress, line_of
 from syncd.config import Config, network_plan
 from syncd.core import (
     Busy,
     CatalogueOutdated,
+    ConfigError,
     Damaged,
     Event,
     Listener,
@@ -57,6 +59,8 @@ class CommandContext(msgspec.Struct, frozen=True):
 
         `grace` is how many seconds transfers may take to end after the first signal: 0 if the command has none.
         """
+        if writing:
+            await asyncio.to_thread(require_owner, self.config)
         with Interruptible(self.stopping, grace):
             async with open_session(
                 self.config,
@@ -88,13 +92,14 @@ class CommandContext(msgspec.Struct, frozen=True):
         """Open a session that only asks upstream, and leaves nothing behind: no store, no mirror, no Catalogue.
 
         It knows of `mirror` what the Catalogue does: a plan compares with its Entries. If no other process works with
-        the Catalogue, it is opened for that; beside a daemon, the records of the mirror are copied.
+        the Catalogue, it is opened for that; beside a daemon, and for root, the records of the mirror are copied.
         """
         if bool(mirror) and await asyncio.to_thread(has_catalogue, self.config.state):
             async with AsyncExitStack() as stack:
                 try:
+                    await asyncio.to_thread(require_owner, self.config)
                     alone = await stack.enter_async_context(self.open_session(listener, grace=0.0))
-                except Busy:
+                except (Busy, ConfigError):
                     alone = None
                 if alone is not None:
                     yield alone

@@ -273,36 +273,35 @@ class JobRunner:
             registry.catalogue.jobs.begin(live.row.id, registry.now())
             registry.on_event(JobStarted(act.mirror, live.row.id, act.name, live.row.who))
             if isinstance(act, SyncAct):
-                found = await run_requested_pass(registry, live, act)
-                return pass_outcome(self.session(), found)
+                return pass_outcome(self.session(), await run_requested_pass(registry, live, act))
             try:
-                return await perform(
+                found = await perform(
                     act,
                     ActContext(
                         session=self.session(), actor=live.actor, on_verified=on_verified, declared_in=self.declared_in
                     ),
                 )
             finally:
-                self._take_note(live)
+                self._refresh(act.mirror)
+            if isinstance(act, RetryAct) or (isinstance(act, ApproveAct) and found.data["approved"]):
+                self._request_pass(live)
+            return found
 
-    def _take_note(self, live: LiveJob) -> None:
-        """Read the state of the mirror again; a decision is followed by a pass."""
-        act, registry = live.act, self.registry
-        mirror_state = registry.states.get(act.mirror)
-        if mirror_state is None:
-            return
-        registry.refresh(mirror_state)
-        if mirror_state.row is None:
-            registry.drop(mirror_state)
-        elif (
-            isinstance(act, ApproveAct | RetryAct)
-            and mirror_state.declared is not None
-            and mirror_state.paused is None
-            and mirror_state.held is None
-        ):
+    def _refresh(self, name: str) -> None:
+        """Read the state of the mirror again."""
+        mirror_state = self.registry.states.get(name)
+        if mirror_state is not None:
+            self.registry.refresh(mirror_state)
+            if mirror_state.row is None:
+                self.registry.drop(mirror_state)
+            self.registry.recompute_due()
+
+    def _request_pass(self, live: LiveJob) -> None:
+        """Let a pass carry out what was decided, if one may begin."""
+        mirror_state = self.registry.states.get(live.act.mirror)
+        if mirror_state is not None and mirror_state.declared and not mirror_state.paused and not mirror_state.held:
             mirror_state.requested_by = live.row.who or "somebody"
-            mirror_state.retries_all = isinstance(act, ApproveAct)
-        registry.recompute_due()
+            mirror_state.retries_all = isinstance(live.act, ApproveAct)
 
     @asynccontextmanager
     async def _turn(self, live: LiveJob) -> AsyncIterator[None]:

@@ -35,8 +35,9 @@ def service(tmp_path):
 
 
 def begin(service):
+    before = len(service.events("daemon_started")) if service.log.exists() else 0
     service.start()
-    service.until(lambda: service.events("daemon_started"), "started")
+    service.until(lambda: len(service.events("daemon_started")) > before, "started")
 
 
 def snapshots(service):

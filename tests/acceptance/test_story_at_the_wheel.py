@@ -33,8 +33,9 @@ def service(tmp_path, site):
 
 
 def begin(service):
+    before = len(service.events("daemon_started")) if service.log.exists() else 0
     service.start()
-    service.until(lambda: len(service.events("daemon_started")) > 0, "started")
+    service.until(lambda: len(service.events("daemon_started")) > before, "started")
     return find_daemon(service.root / "state")
 
 

@@ -29,9 +29,12 @@ async def rebuild(
     ] = None,
 ) -> int:
     """Rebuild the Catalogue, or the records of one mirror, from the store. Downloads nothing."""
+    from asyncio import to_thread
+
     from manifests.messages import count
     from syncd.cli.acting import ask_whom, carry_out
     from syncd.cli.audit import audited
+    from syncd.cli.owner import require_owner
     from syncd.control import RebuildAct
     from syncd.core import Busy, CatalogueOutdated, Damaged, UnknownName
     from syncd.daemon import restore_backup
@@ -44,6 +47,7 @@ async def rebuild(
                 message("a running daemon works with the Catalogue: stop it, or name one mirror: syncd rebuild MIRROR")
             )
         return await carry_out(context, RebuildAct(mirror=mirror))
+    await to_thread(require_owner, context.config)
     if from_backup is not None:
         place, kept = await restore_backup(context.config, from_backup, context.environ)
         if not context.json:
