@@ -601,7 +601,7 @@ class FakeControl:
             id=len(self.jobs_by_id) + 1, act=act.name, mirror=act.mirror, arguments=arguments_of(act), who=str(who),
             state="done" if act.name != "verify" else "running", asked=self.now, began=self.now,
             ended=self.now if act.name != "verify" else None, code=0,
-            result=ActResult(outcome=entry.outcome, data={"mirror": act.mirror}, lines=(f"{act.mirror}: done",)),
+            result=None if act.name == "verify" else ActResult(outcome=entry.outcome, lines=(f"{act.mirror}: done",)),
         )  # fmt: skip
         self.jobs_by_id[job.id] = job
         self.feed(JobEnded(act.mirror, job.id, act.name, job.state))

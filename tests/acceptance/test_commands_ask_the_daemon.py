@@ -13,20 +13,24 @@ from tests.acceptance.daemon_process import Service
 OLD, NEW = {"a": b"old a", "b": b"old b", "gone": b"gone"}, {"a": b"new a", "b": b"old b"}
 
 
+def write(folder, files):
+    for path, content in files.items():
+        (folder / path).write_bytes(content)
+
+
 @pytest.fixture
 def service(tmp_path):
     """A daemon whose mirror has two snapshots: a file was replaced, and one was deleted."""
     www = tmp_path / "www/m"
     www.mkdir(parents=True)
     service = Service(tmp_path, "http://127.0.0.1:1")
-    service.write = lambda files: [(www / path).write_bytes(content) for path, content in files.items()]
     (tmp_path / "m/m.yaml").write_text(
         f"mirror: m\nsource: {{settle: 0s, url: 'file://{www}/'}}\nguard: {{max_removed: 90%}}\n"
     )
-    service.write(OLD)
+    write(www, OLD)
     assert service.command("sync", str(tmp_path / "m/m.yaml"))[0] == 0
     (www / "gone").unlink()
-    service.write(NEW)
+    write(www, NEW)
     assert service.command("sync", str(tmp_path / "m/m.yaml"))[0] == 0
     try:
         yield service

@@ -33,13 +33,13 @@ def test_root_is_told_as_whom_to_run_the_command_and_changes_nothing(tmp_path, w
         done = run(tmp_path, *words)
         assert done.returncode == 2, (words, done.stderr)
         assert f"sudo -u nobody syncd {words[0]}" in done.stderr
-    for words in (
+    for asks in (
         ("status",),
         ("snapshots", "m"),
         ("survey", manifest),
         ("plan", manifest),
         ("diff", "m", "ffff", "eeee"),
     ):
-        assert "sudo" not in run(tmp_path, *words).stderr
+        assert "sudo" not in run(tmp_path, *asks).stderr
     folder = tmp_path / whose
     assert {path.stat().st_uid for path in (folder, *folder.rglob("*"))} == {OTHER}
