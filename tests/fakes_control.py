@@ -45,6 +45,7 @@ from syncd.core.errors import Busy, ConfigError, NotFound
 from syncd.core.events import Audited, JobEnded, PassStarted, Published
 from syncd.daemon.event_bus import EventBus
 from syncd.daemon.reasons import NO_REASON, because
+from syncd.engine.origin_pauses import read_origin
 from syncd.exchange import Agent, Node, dataset_report
 from syncd.usage import read_period, usage_report
 
@@ -592,6 +593,15 @@ class FakeControl:
         self._change(name, state="idle", progress=None)
         self.feed(Published(name, digest(2), 12, 12_000_000, changed=False))
         return self._written(who, "cancel", name, message("stops, and publishes its proved files"))
+
+    async def pause_origin(self, origin, until, who):
+        return self._written(who, "pause origin", "", message("{origin} is resumed", origin=read_origin(origin)))
+
+    async def resume_origin(self, origin, who):
+        return self._written(who, "resume origin", "", message("{origin} is resumed", origin=read_origin(origin)))
+
+    async def limit_origin(self, origin, rate, who):
+        return self._written(who, "limit origin", "", message("{origin} is resumed", origin=read_origin(origin)))
 
     async def perform(self, act, who):
         if act.name != "forget":

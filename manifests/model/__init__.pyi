@@ -36,5 +36,7 @@ from .units import (
     format_duration as format_duration,
     format_rate as format_rate,
     format_size as format_size,
+    parse_duration as parse_duration,
+    parse_rate as parse_rate,
     parse_size as parse_size,
 )

@@ -181,6 +181,18 @@ class LimitedControl:
         """Refuse: the whole log is not for everybody."""
         raise _refused("denied")
 
+    async def pause_origin(self, origin: str, until: float, who: str) -> AuditView:  # noqa: ARG002  as the port
+        """Refuse: other mirrors read from there, too."""
+        raise _refused("denied")
+
+    async def resume_origin(self, origin: str, who: str) -> AuditView:  # noqa: ARG002  as the port
+        """Refuse, as above."""
+        raise _refused("denied")
+
+    async def limit_origin(self, origin: str, rate: float | None, who: str) -> AuditView:  # noqa: ARG002  as the port
+        """Refuse, as above."""
+        raise _refused("denied")
+
     # -- jobs
 
     async def perform(self, act: Act, who: str) -> JobView:

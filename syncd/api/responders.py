@@ -65,6 +65,16 @@ def body_of(kind: type[Act]) -> type[msgspec.Struct] | None:
     )
 
 
+def order_origin(action: Callable[..., Awaitable[AuditView]]) -> Responder:
+    """Return a responder that carries out an order for an origin, in the name of the sender."""
+    name = action.__name__
+
+    async def respond(context: ApiContext, call: Call) -> Any:
+        return await getattr(context.control, name)(*call.given.values(), call.who)
+
+    return respond
+
+
 async def cancel_job(context: ApiContext, call: Call) -> JobView:
     """Stop a job."""
     return await context.control.cancel_job(call.path_params["job_id"], call.who)

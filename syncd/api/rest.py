@@ -207,6 +207,23 @@ ROUTES: tuple[Route, ...] = (
         handler=r.ask(Control.origins), response=a.Origins,
     ),
     Route(
+        method="POST", path=f"{V1}/origins/pause", name="pauseOrigin",
+        summary="Send no request to an origin before a time; passes that need it wait.",
+        handler=r.order_origin(Control.pause_origin), role="operator", body=a.PauseOriginBody, response=AuditView,
+        fails=(422,),
+    ),
+    Route(
+        method="POST", path=f"{V1}/origins/resume", name="resumeOrigin", summary="End the pause of an origin.",
+        handler=r.order_origin(Control.resume_origin), role="operator", body=a.OriginBody, response=AuditView,
+        fails=(422,),
+    ),
+    Route(
+        method="POST", path=f"{V1}/origins/rate", name="limitOrigin",
+        summary="Limit the rate of an origin until the daemon ends, whatever manifests say; null: no limit.",
+        handler=r.order_origin(Control.limit_origin), role="operator", body=a.LimitOriginBody, response=AuditView,
+        fails=(422,),
+    ),
+    Route(
         method="GET", path=f"{V1}/scrubs", name="listScrubs", summary="The progress of the fixity check.",
         handler=r.ask(Control.scrubs), response=a.Scrubs,
     ),

@@ -315,3 +315,21 @@ class TextPlanBody(TextBody, frozen=True, kw_only=True):
 
 
 Act = Literal["sync", "pause", "resume", "approve", "reject", "cancel"]
+
+
+class OriginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An upstream origin."""
+
+    origin: Annotated[str, msgspec.Meta(min_length=1, max_length=300, description="as in https://example.org")]
+
+
+class PauseOriginBody(OriginBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Until when."""
+
+    until: Annotated[float, msgspec.Meta(ge=0, le=LARGEST, description="seconds since the epoch")]
+
+
+class LimitOriginBody(OriginBody, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast."""
+
+    rate: Annotated[float, msgspec.Meta(ge=1, le=LARGEST, description="bytes a second")] | None

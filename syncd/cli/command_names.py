@@ -24,6 +24,7 @@ COMMANDS = (
     "unpin",
     "retry",
     "reset",
+    "origin",
     "forget",
     "rebuild",
     "probe",

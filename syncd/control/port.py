@@ -217,6 +217,18 @@ class Control(Protocol):
         """Stop the running pass: it starts nothing new and publishes its proved files. Raises Busy if none runs."""
         ...
 
+    async def pause_origin(self, origin: str, until: float, who: str) -> AuditView:
+        """Send no request to an origin before a time, over restarts too. Raises ConfigError."""
+        ...
+
+    async def resume_origin(self, origin: str, who: str) -> AuditView:
+        """End the pause of an origin. Raises ConfigError."""
+        ...
+
+    async def limit_origin(self, origin: str, rate: float | None, who: str) -> AuditView:
+        """Limit the rate of an origin until the daemon ends; None: no limit. Raises ConfigError."""
+        ...
+
     # -- jobs -----------------------------------------------------------------------------------------------------
 
     async def perform(self, act: Act, who: str) -> JobView:

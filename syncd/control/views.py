@@ -307,6 +307,11 @@ class OriginView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     throttled_until: float | None = None
     rate: float = 0.0
+    rate_limit: float | None = None
+    """The limit of its rate, by manifests or by an operator."""
+    paused_until: float | None = None
+    """Until when an operator paused it."""
+    paused_by: str = ""
 
 
 class ScrubView(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from syncd.daemon.copies import copies
 from syncd.daemon.job_actions import JobActions
 from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
+from syncd.daemon.origin_actions import OriginActions
 from syncd.daemon.reasons import because
 from syncd.engine import PlanResult, make_plan, read_anchors
 from syncd.session import read_dataset_report
@@ -34,7 +35,7 @@ from syncd.usage import read_hours, read_period, read_report
 ACTIONS: tuple[queries.ShownAction, ...] = ("fetch", "replace", "remove", "refuse", "hold", "wait")
 
 
-class Controller(LiveViews, OperatorActions, JobActions):
+class Controller(LiveViews, OperatorActions, OriginActions, JobActions):
     """The running daemon as `syncd.control.Control`."""
 
     async def plan(self, name: str, *, limit: int = 100) -> PlanView:

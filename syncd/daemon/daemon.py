@@ -134,6 +134,8 @@ class Daemon:
             self.status,
             self.jobs,
         )
+        for origin, paused in registry.origin_pauses.items():
+            session.governors.pause(origin, deps.clock() + paused.until - deps.now())
         self._began = deps.clock()
         self._offset = deps.now() - deps.clock()
 

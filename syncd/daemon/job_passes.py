@@ -74,6 +74,8 @@ async def _end_of_pass(registry: MirrorRegistry, live: LiveJob, mirror_state: Mi
         if found is not None:
             return found
         run = mirror_state.run
+        if run is None and not mirror_state.requested_by:
+            raise Busy(message("{name}: no manifest of it is in force", name=mirror_state.name))
         if run is None:
             live.reason = str(registry.state(mirror_state)[1])
         else:

@@ -83,7 +83,9 @@ class LiveViews(ControlBase):
         """Return the origins with requests since the daemon started."""
         now, clock, views = self._registry.now(), time.monotonic(), []
         for governor in sorted(self._session().governors, key=lambda one: one.origin)[:ORIGINS]:
-            closed = governor.closed_for
+            closed, paused = governor.closed_for, self._registry.origin_pauses.get(governor.origin)
+            if paused is not None and paused.until <= now:
+                paused = None
             views.append(
                 OriginView(
                     origin=governor.origin,
@@ -92,6 +94,9 @@ class LiveViews(ControlBase):
                     waiting=governor.waiting,
                     throttled_until=now + closed if closed > 0 else None,
                     rate=self._rate(governor.origin, governor.count.bytes, clock),
+                    rate_limit=governor.rate,
+                    paused_until=paused.until if paused is not None else None,
+                    paused_by=paused.who if paused is not None else "",
                 )
             )
         return views

@@ -15,7 +15,7 @@ from syncd.daemon.mirror_state import MirrorState, StoreState, contain_damage, p
 from syncd.daemon.mirror_views import mirror_view, state_of
 from syncd.daemon.schedule import due, fresh_within
 from syncd.daemon.throughput_history import ThroughputHistory
-from syncd.engine import hold_of
+from syncd.engine import hold_of, origin_pauses
 
 LOOKED_BACK = 64  # latest passes read to count failures in a row
 
@@ -33,6 +33,7 @@ class MirrorRegistry:
         self.wake = asyncio.Event()
         self.listeners: list[Listener] = []
         self.total = ThroughputHistory()
+        self.origin_pauses = origin_pauses(catalogue.settings, now())
         self._gone = 0  # bytes received by mirrors that no longer exist
 
     # -- events ---------------------------------------------------------------------------------------------------
@@ -97,6 +98,10 @@ class MirrorRegistry:
         ended = next((one for one in passes if one.outcome != "running"), None)
         mirror_state.is_incomplete = ended is not None and ended.outcome == "incomplete"
         mirror_state.past = past_of(row, passes, settles)
+
+    def read_origin_pauses(self) -> None:
+        """Read again which origins operators have paused."""
+        self.origin_pauses = origin_pauses(self.catalogue.settings, self.now())
 
     def drop(self, mirror_state: MirrorState) -> None:
         """Forget a mirror that has neither records nor a manifest."""

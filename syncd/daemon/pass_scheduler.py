@@ -25,6 +25,10 @@ from syncd.session import Session
 TURN = 900.0  # seconds that a mirror waits for its turn before the longest-running pass stops
 
 
+def _is_due(mirror_state: MirrorState, now: float) -> bool:
+    return mirror_state.due is not None and mirror_state.due <= now
+
+
 class PassScheduler:
     """Starts and stops the passes of a daemon."""
 
@@ -112,7 +116,10 @@ class PassScheduler:
             if not mirror.enabled:
                 mirror_state.requested_by = ""
                 continue
-            if not mirror_state.requested_by and (mirror_state.due is None or mirror_state.due > now):
+            paused = registry.origin_pauses.get(mirror_state.origin)
+            if paused is not None and paused.until > now and (mirror_state.requested_by or _is_due(mirror_state, now)):
+                mirror_state.wait_reason = because("waits.origin", origin=mirror_state.origin, who=paused.who)
+            elif not mirror_state.requested_by and (mirror_state.due is None or mirror_state.due > now):
                 first = waits_for(mirror, mirror_state.past, completed, now)
                 if mirror_state.due is None and first:
                     mirror_state.wait_reason = because("waits.mirrors", mirrors=", ".join(first))

@@ -14,6 +14,7 @@ TEXTS: Mapping[str, str] = {
     "waits.turn.running": template("waits for its turn; running passes: {n}"),
     "waits.window": template("waits for its window, {window}"),
     "waits.mirrors": template("waits for a complete pass of {mirrors}"),
+    "waits.origin": template("waits: {origin} is paused by {who}"),
     "waits.plan": template("a plan is being made"),
     "waits.restore": template("a file is being restored"),
     "waits.head": template("its head is being signed"),

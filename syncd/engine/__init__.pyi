@@ -19,6 +19,12 @@ from .kept_snapshots import (
 from .look_at_source import DocumentHead as DocumentHead, head_of as head_of, look_at_source as look_at_source
 from .mirror_pass import Pass as Pass
 from .narrow_paths import narrow_prefixes as narrow_prefixes
+from .origin_pauses import (
+    OriginPause as OriginPause,
+    origin_pauses as origin_pauses,
+    pause_origin as pause_origin,
+    read_origin as read_origin,
+)
 from .pass_context import FILES as FILES, IN_FLIGHT as IN_FLIGHT, PassContext as PassContext
 from .pass_paths import (
     KEY_CHAIN as KEY_CHAIN,

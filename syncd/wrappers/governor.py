@@ -34,6 +34,7 @@ PROBE_EVERY = 12  # windows between two probes of a little more, or a little les
 REMEMBER = 60.0  # seconds for which a refused level is not tried again
 urgent: ContextVar[bool] = ContextVar("urgent", default=False)
 """True for a request that many waiting ones depend on: it gets the next free slot."""
+NAP = 5.0  # seconds after which a wait for the end of a pause looks whether it was shortened
 UNIT = 64 << 10  # bytes that count as much as one response
 
 
@@ -67,7 +68,10 @@ class Governor:
         self._refused = refused
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed_until = 0.0
+        self._closed_until = 0.0  # the later of the next two
+        self._upstream_until = 0.0
+        self._paused_until = 0.0
+        self._has_ordered_rate = False
         self._paid_until = 0.0
         self._doubling = True
         self._refused_at = ceiling + 1
@@ -114,7 +118,7 @@ class Governor:
 
     async def _enter(self, *, is_trying: bool) -> bool:
         """Take a slot, and return True; False if the origin asked for a pause meanwhile, or went away."""
-        while (wait := self._closed_until - self._clock()) > 0:
+        while (wait := min(NAP, self._closed_until - self._clock())) > 0:
             self.count.asked_to_wait += wait
             await pause(wait, self.origin)
         if self._take():
@@ -143,7 +147,7 @@ class Governor:
 
     @property
     def is_closed(self) -> bool:
-        """Return True while upstream has asked for a pause."""
+        """Return True while upstream, or an operator, has asked for a pause."""
         return self._closed_until > self._clock()
 
     @property
@@ -153,8 +157,22 @@ class Governor:
 
     @property
     def closed_for(self) -> float:
-        """Return the remaining seconds of the pause that upstream asked for, or 0.0."""
+        """Return the remaining seconds of the pause that upstream or an operator asked for, or 0.0."""
         return max(0.0, self._closed_until - self._clock())
+
+    def pause_until(self, at: float) -> None:
+        """Send no request before a time of the clock, for an operator; 0.0 ends that."""
+        self._paused_until = at
+        self._closed_until = max(self._upstream_until, at)
+
+    def order_rate(self, rate: float | None) -> None:
+        """Set the rate limit, for an operator; the manifests' limits no longer count. None: no limit."""
+        self._rate, self._has_ordered_rate = rate, True
+
+    @property
+    def rate(self) -> float | None:
+        """Return the rate limit in bytes per second."""
+        return self._rate
 
     @property
     def is_rated(self) -> bool:
@@ -164,7 +182,7 @@ class Governor:
     @property
     def to_lend(self) -> int:
         """Return the slots that other processes may borrow; none if a manifest sets limits."""
-        if self.is_rated or self.ceiling < CEILING:
+        if self.is_rated or self.ceiling < CEILING or self._paused_until > self._clock():
             return 0
         return max(0, self._growth_limit() - self._lent - max(self.busy, self.ceiling // OURS))
 
@@ -189,7 +207,7 @@ class Governor:
         if ceiling is not None and ceiling < self.ceiling:
             self.ceiling = ceiling
             self._settle(self.limit, "limited by a manifest")
-        if rate is not None:
+        if rate is not None and not self._has_ordered_rate:
             self._rate = rate if self._rate is None else min(rate, self._rate)
 
     def leave(self) -> None:
@@ -233,7 +251,8 @@ class Governor:
             if self._refused is not None:
                 self._refused(self.origin, retry_after)
         if retry_after is not None:
-            self._closed_until = max(self._closed_until, now + retry_after)
+            self._upstream_until = max(self._upstream_until, now + retry_after)
+            self._closed_until = max(self._upstream_until, self._paused_until)
         if now - self._refused_when < max(WINDOW, self._latency):
             return  # a burst of refusals counts as one
         lent = self._lent  # lent slots count as busy: upstream refused all processes together

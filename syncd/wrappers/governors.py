@@ -27,6 +27,8 @@ class Governors:
         self._by_origin: dict[str, Governor] = {}
         self._sides: dict[str, SideGovernor] = {}
         self._certificates: dict[str, float] = {}
+        self._paused: dict[str, float] = {}
+        self._rates: dict[str, float | None] = {}
         self._shown: list[Mapping[str, float]] = []
 
     def of(self, origin: str, *, connections: int | None = None, rate: float | None = None) -> Governor:
@@ -44,6 +46,10 @@ class Governors:
                 refused=self._refused,
             )
             self._by_origin[origin] = governor
+            if origin in self._paused:
+                governor.pause_until(self._paused[origin])
+            if origin in self._rates:
+                governor.order_rate(self._rates[origin])
         else:
             governor.tighten(connections, rate)
         return governor
@@ -59,6 +65,18 @@ class Governors:
             self._sides = {name: one for name, one in self._sides.items() if one.is_used}
             side = self._sides[origin] = SideGovernor(main, clock=self._clock)
         return side
+
+    def pause(self, origin: str, until: float) -> None:
+        """Send no request to `origin` before a time of the clock; 0.0 ends that."""
+        self._paused[origin] = until
+        if (governor := self._by_origin.get(origin)) is not None:
+            governor.pause_until(until)
+
+    def order_rate(self, origin: str, rate: float | None) -> None:
+        """Limit the rate of `origin` whatever the manifests say, until this process ends; None: no limit."""
+        self._rates[origin] = rate
+        if (governor := self._by_origin.get(origin)) is not None:
+            governor.order_rate(rate)
 
     def watch(self, certificates: Mapping[str, float]) -> None:
         """Watch the certificates of an open transport: a live mapping of origins to expiries."""

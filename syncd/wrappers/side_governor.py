@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from syncd.wrappers.governor import Governor
+from syncd.wrappers.governor import NAP, Governor
 
 
 class SideGovernor(Governor):
@@ -19,7 +19,7 @@ class SideGovernor(Governor):
         """Wait for the slot, and for the end of a pause that upstream asked for."""
         await super().enter()
         try:
-            while (wait := self.main.closed_for) > 0:
+            while (wait := min(NAP, self.main.closed_for)) > 0:
                 self.count.asked_to_wait += wait
                 await asyncio.sleep(wait)
         except BaseException:

@@ -305,3 +305,26 @@ async def test_a_share_alone_uses_the_whole_and_always_admits_one():
     assert waiting[2].done()
     budget.release(60)
     assert (budget.bytes, budget.files) == (0, 0)
+
+
+def test_an_operators_pause_ends_when_it_is_ended_and_upstreams_stays():
+    now = [0.0]
+    governors = Governors(clock=lambda: now[0])
+    governors.pause("https://x", 100.0)
+    governor = governors.of("https://x")
+    assert (governor.is_closed, governor.closed_for, governor.enter_now(), governor.to_lend) == (True, 100.0, False, 0)
+    governor.refused(30.0)
+    governors.pause("https://x", 0.0)
+    assert governor.closed_for == 30.0
+    now[0] = 31.0
+    assert governor.enter_now()
+
+
+def test_an_operators_rate_counts_whatever_manifests_say():
+    governors = Governors()
+    governors.order_rate("https://x", 5e6)
+    assert governors.of("https://x", rate=1e6).rate == 5e6
+    governors.of("https://x", rate=1e3)
+    assert governors.of("https://x").rate == 5e6
+    governors.order_rate("https://x", None)
+    assert (governors.of("https://x", rate=1e3).rate, governors.of("https://x").is_rated) == (None, False)
