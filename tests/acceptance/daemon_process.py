@@ -57,8 +57,11 @@ class Service:
             time.sleep(0.02)
 
     def command(self, *words):
+        return self.run(*words, "--config", self.root / "syncd.yaml")
+
+    def run(self, *words):
         done = subprocess.run(
-            [SYNCD, *words, "--config", self.root / "syncd.yaml"],
+            [SYNCD, *words],
             capture_output=True,
             text=True,
             check=False,

@@ -192,7 +192,7 @@ def test_no_table_keeps_a_record_of_a_forgotten_mirror(tmp_path):
             for (table,) in list(database.rows("SELECT name FROM sqlite_schema WHERE type='table'"))
         }
         with_mirror = {table for table, columns in tables.items() if "mirror" in dict(columns)}
-        with_mirror -= {"audit", "job", "publication"}  # acts, and the tombstones of what was published, stay on record
+        with_mirror -= {"audit", "fetched", "job", "publication"}  # acts, tombstones and usage stay on record
         assert with_mirror == {"pass", "pause"}
         for table in with_mirror:
             for row in rows:
