@@ -84,7 +84,7 @@ async def rebuild(
         await session.finish_publishes()
         found = [(row.name, *session.catalogue.holdings.totals(row.id)) for row in rows]
         if context.json:
-            output.print_json([{"mirror": name, "files": count, "bytes": size} for name, number, size in found])
+            output.print_json([{"mirror": name, "files": number, "bytes": size} for name, number, size in found])
         for name, number, size in found if not context.json else ():
             output.print_line(f"{name}: {output.files(number)}, {output.size(size)}")
         if not found and not context.json:
