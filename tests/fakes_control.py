@@ -430,7 +430,7 @@ class FakeControl:
             ),
         ]  # fmt: skip
 
-    async def diff(self, name, before, after, *, limit=1000):
+    async def diff(self, name, before, after, *, limit=1000, content=False):
         ids = [one.id for one in await self.snapshots(name)]
         for wanted in (before, after):
             if sum(one.startswith(wanted) for one in ids) != 1:

@@ -25,6 +25,7 @@ from syncd.control import (
     Control,
     CopyView,
     DaemonView,
+    DiffView,
     JobView,
     ManifestView,
     MirrorView,
@@ -41,7 +42,7 @@ from syncd.control import (
 from syncd.core import AuditVerdict, AuditView, Event, NotFound, PassView
 
 Found = TypeVar("Found")
-LISTING = frozenset({"entries", "entry", "diff", "quarantine", "parked", "failures", "pass_events", "plan"})
+LISTING = frozenset({"entries", "entry", "quarantine", "parked", "failures", "pass_events", "plan"})
 DESCRIPTION = frozenset({"snapshots"})
 ACTIONS = frozenset({"sync", "pause", "resume", "approve", "reject", "unpin", "restore", "tag", "untag", "cancel"})
 ROUNDS = 50  # pages of a list that are read for one page of what the caller may see
@@ -163,6 +164,12 @@ class LimitedControl:
     async def tombstones(self) -> list[TombstoneView]:
         """Return what was public: everybody may know that it no longer is."""
         return await self._control.tombstones()
+
+    async def diff(self, name: str, before: str, after: str, *, limit: int = 1000, content: bool = False) -> DiffView:
+        """Compare two kept snapshots; the content of files only for those who may read their bytes."""
+        self._check(name, "listing")
+        may_read = self._admits(name, self._control.access(name), "bytes") == "allowed"
+        return await self._control.diff(name, before, after, limit=limit, content=content and may_read)
 
     async def audit(
         self, *, before: int | None = None, limit: int = 100, after: int | None = None, **chosen: Any

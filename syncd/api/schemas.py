@@ -200,6 +200,8 @@ class DiffQuery(Query, frozen=True, kw_only=True):
     before: SnapshotId
     after: SnapshotId
     limit: Limit = 1_000
+    content: bool = False
+    """Also what changed inside small files."""
 
 
 class LimitQuery(Query, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ from .views import (
     AboutView as AboutView,
     ChangeView as ChangeView,
     CheckView as CheckView,
+    ContentChangeView as ContentChangeView,
     DaemonView as DaemonView,
     DiffView as DiffView,
     EntryView as EntryView,

@@ -121,8 +121,11 @@ class Control(Protocol):
         """Return the copies of a mirror that are known of: here, at the node that it follows, at the peers."""
         ...
 
-    async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
-        """Compare two kept snapshots, each named by a tag or a prefix of its id; returns `limit` paths, sorted."""
+    async def diff(self, name: str, before: str, after: str, *, limit: int = 1000, content: bool = False) -> DiffView:
+        """Compare two kept snapshots, each named by a tag or a prefix of its id; returns `limit` paths, sorted.
+
+        With `content`, also what changed inside small files.
+        """
         ...
 
     async def tombstones(self) -> list[TombstoneView]:

@@ -240,6 +240,14 @@ class TombstoneView(msgspec.Struct, frozen=True, kw_only=True):
     """withdrawn: its manifest was deleted; private: its manifest no longer publishes it; forgotten: `syncd forget`."""
 
 
+class ContentChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One change inside a file: at `where`, `before` became `after`; None where there is no value."""
+
+    where: str
+    before: str | None = None
+    after: str | None = None
+
+
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """One path that differs between two snapshots; values are None on the side where it is missing."""
 
@@ -249,6 +257,10 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     size_after: int | None = None
     sha256_before: str | None = None
     sha256_after: str | None = None
+    content: tuple[ContentChangeView, ...] = ()
+    """What changed inside a small file of text, JSON, XML or a table, if that was asked for."""
+    content_note: str = ""
+    """Why `content` is empty or ends early, as an English text."""
 
 
 class DiffView(msgspec.Struct, frozen=True, kw_only=True):

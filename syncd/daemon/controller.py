@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from manifests.messages import message
 from manifests.model import ManifestError, Mirror
+from manifests.snapshot import Entry
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control import (
     CopyView,
@@ -28,7 +29,7 @@ from syncd.daemon.live_views import LiveViews
 from syncd.daemon.operator_actions import OperatorActions
 from syncd.daemon.origin_actions import OriginActions
 from syncd.daemon.reasons import because
-from syncd.engine import PlanResult, make_plan, read_anchors
+from syncd.engine import ContentComparison, PlanResult, make_plan, places_of, read_anchors
 from syncd.session import read_dataset_report
 from syncd.usage import read_hours, read_period, read_report
 
@@ -113,12 +114,19 @@ class Controller(LiveViews, OperatorActions, OriginActions, JobActions):
         mirror = declared.mirror if declared is not None else None
         return await self._reader.run(lambda c: copies(c.settings, config, row, mirror))
 
-    async def diff(self, name: str, before: str, after: str, *, limit: int = 1000) -> DiffView:
+    async def diff(self, name: str, before: str, after: str, *, limit: int = 1000, content: bool = False) -> DiffView:
         """Compare two kept snapshots."""
         row = self._row(name)
         kept = await self._reader.run(lambda c: c.history.snapshots(row.id)) if row is not None else []
         tags = await self._reader.run(lambda c: c.tags.all(row.id)) if row is not None else []
-        return await queries.diff(self._session().store, name, kept, before, after, limit, tags)
+        store = self._session().store
+
+        async def places(entry: Entry) -> list[str]:
+            assert row is not None
+            return await self._reader.run(lambda c: places_of(c, row, entry))
+
+        comparison = ContentComparison(store, places) if content else None
+        return await queries.diff(store, name, kept, before, after, limit, tags, comparison)
 
     async def tombstones(self) -> list[TombstoneView]:
         """Return the mirrors that were published and no longer are."""

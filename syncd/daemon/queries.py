@@ -16,6 +16,7 @@ from manifests.snapshot import Entry, Snapshot, Tag
 from syncd.catalogue import Catalogue, MirrorRow
 from syncd.control import (
     ChangeView,
+    ContentChangeView,
     DiffView,
     EntryView,
     ParkedView,
@@ -25,7 +26,7 @@ from syncd.control import (
     TombstoneView,
 )
 from syncd.core import FailureView, NotFound, PassEvent, PassView, Store, ignore_event, message_view
-from syncd.engine import PassContext, differences, unknown_snapshot
+from syncd.engine import ContentComparison, FileContent, PassContext, differences, unknown_snapshot
 
 LAST = "\U0010ffff"  # sorts behind every character that a path may hold
 
@@ -130,16 +131,24 @@ def tombstones(catalogue: Catalogue) -> list[TombstoneView]:
 
 
 async def diff(
-    store: Store, name: str, kept: Sequence[Snapshot], before: str, after: str, limit: int, tags: Sequence[Tag] = ()
+    store: Store,
+    name: str,
+    kept: Sequence[Snapshot],
+    before: str,
+    after: str,
+    limit: int,
+    tags: Sequence[Tag] = (),
+    comparison: ContentComparison | None = None,
 ) -> DiffView:
-    """Compare two kept snapshots; reads only the shards that differ."""
+    """Compare two kept snapshots; reads only the shards that differ, and with a `comparison` small files."""
     one, other = find_snapshot(kept, name, before, tags), find_snapshot(kept, name, after, tags)
     count = 0
     changes: list[ChangeView] = []
     async for path, old, new in differences(store, name, one, other):
         count += 1
         if count <= limit:
-            changes.append(_change(path, old, new))
+            inside = await comparison.of(path, old, new) if comparison is not None else FileContent()
+            changes.append(_change(path, old, new, inside))
     return DiffView(mirror=name, before=one.id, after=other.id, count=count, changes=tuple(changes))
 
 
@@ -155,7 +164,7 @@ def find_snapshot(kept: Sequence[Snapshot], name: str, wanted: str, tags: Sequen
     return fitting[0]
 
 
-def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
+def _change(path: str, old: Entry | None, new: Entry | None, inside: FileContent) -> ChangeView:
     return ChangeView(
         path=path,
         change="added" if old is None else "removed" if new is None else "changed",
@@ -163,6 +172,8 @@ def _change(path: str, old: Entry | None, new: Entry | None) -> ChangeView:
         size_after=new.size if new is not None else None,
         sha256_before=old.sha256 if old is not None else None,
         sha256_after=new.sha256 if new is not None else None,
+        content=tuple(ContentChangeView(where=one.where, before=one.before, after=one.after) for one in inside.changes),
+        content_note=inside.note,
     )
 
 

@@ -7,6 +7,7 @@ from .audit_anchor import (
 )
 from .build_plan import PlanResult as PlanResult, list_upstream as list_upstream, make_plan as make_plan
 from .catch_up import caught_up as caught_up
+from .content_changes import ContentComparison as ContentComparison, FileContent as FileContent, places_of as places_of
 from .file_modes import is_restricted as is_restricted, use_recorded_modes as use_recorded_modes
 from .forget import Holding as Holding, forget_mirror as forget_mirror, holding_of as holding_of
 from .head_states import head_state as head_state

@@ -185,7 +185,7 @@ async def show_diff(context: ApiContext, call: Call) -> web.Response:
     """Show the differences between two snapshots."""
     mirror = context.control.mirror(call.path_params["mirror"])
     query = call.query
-    diff = await context.control.diff(mirror.name, query.before, query.after, limit=query.limit)
+    diff = await context.control.diff(mirror.name, query.before, query.after, limit=query.limit, content=True)
     return await site_of(context).render(context, call.request, "diff.html", mirror=mirror, diff=diff)
 
 
