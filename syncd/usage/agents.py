@@ -7,9 +7,10 @@ Rules:
 """
 
 import re
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from typing import Literal, NamedTuple
+
+from counter_robots import is_robot
 
 Kind = Literal["person", "tool", "node", "robot", "own"]
 KINDS: tuple[Kind, ...] = ("person", "tool", "node", "robot", "own")
@@ -44,7 +45,7 @@ def agent_of(header: str) -> UserAgent:
 
 def _agent(header: str) -> UserAgent:
     low = header.lower()
-    is_listed = _robots().search(header) is not None
+    is_listed = is_robot(header)
     if low.startswith("syncd/"):
         return UserAgent("syncd", "node", is_listed)
     is_browser = low.startswith(("mozilla/", "opera/"))
@@ -56,9 +57,3 @@ def _agent(header: str) -> UserAgent:
     if is_browser:
         return UserAgent(next((name for word, name in _BROWSERS if word in low), "browser"), "person", is_listed)
     return UserAgent("other", "tool", is_listed)
-
-
-@cache
-def _robots() -> re.Pattern[str]:
-    lines = files("syncd.usage").joinpath("counter-robots.txt").read_text("utf-8").splitlines()
-    return re.compile("|".join(f"(?:{line})" for line in lines if line and not line.startswith("#")))

@@ -48,7 +48,11 @@ def read_countries(path: Path) -> Countries:
     """Read a list of countries (it blocks). Raises ConfigError, which names the file and the place."""
     try:
         content = path.read_bytes()
-        return CountryTree(content) if MARKER in content else CountryRanges(content.decode("utf-8"))
+        return CountryTree(str(path)) if MARKER in content else CountryRanges(content.decode("utf-8"))
+    except ImportError as error:
+        raise ConfigError(
+            message("usage.country_db: {path}: is an MMDB file: pip install 'syncd[countries]' reads it", path=path)
+        ) from error
     except OSError as error:
         raise ConfigError(
             message(

@@ -50,7 +50,7 @@ class S3Server:
             "copy_limit": 2 * PART,
             "copy_part": PART + 1,
             "page": 10,
-            "header_timeout": 20.0,
+            "header_timeout": 60.0,
             "region": "us-east-1",
         }
         return S3Store(

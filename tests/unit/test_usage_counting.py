@@ -436,20 +436,31 @@ def test_only_the_mirrors_that_one_may_see_are_reported(node):
     assert {one.mirror for one in report.saved} == {"scenes"}
 
 
-def test_a_key_of_another_day_ends_also_where_no_public_side_runs(tmp_path):
-    day_key(tmp_path, "2026-11-30")
+async def nothing_else():
+    """Stand for what else a round of maintenance does."""
+
+
+async def test_a_key_of_another_day_ends_also_where_no_public_side_runs(tmp_path):
+    await asyncio.to_thread(day_key, tmp_path, "2026-11-30")
     session: Any = SimpleNamespace(config=Config.model_construct(state=tmp_path))
     forgetting = SimpleNamespace(
-        forget_events=lambda _: None, forget_passes=lambda *_: None, forget_audit=lambda _: None
+        forget_events=lambda _: None, forget_passes=lambda *_: None, forget_audit=lambda *_: None
     )  # fmt: skip
-    registry: Any = SimpleNamespace(catalogue=SimpleNamespace(pass_history=forgetting), now=lambda: NOON)
+    registry: Any = SimpleNamespace(
+        catalogue=SimpleNamespace(
+            pass_history=forgetting, jobs=SimpleNamespace(forget=lambda _: None), tidy=lambda: False
+        ),
+        now=lambda: NOON,
+        clock=lambda: 0.0,
+    )
     unused: Any = None
-    maintenance = Maintenance(registry, lambda: session, unused)
-    maintenance.forget()
-    assert (tmp_path / FILE).exists()  # it is of today
+    maintenance: Any = Maintenance(registry, lambda: session, unused)
+    maintenance.back_up = maintenance._empty_quarantine = nothing_else
+    await maintenance.once()
+    assert await asyncio.to_thread((tmp_path / FILE).exists)  # it is of today
     registry.now = lambda: NOON + DAY
-    maintenance.forget()
-    assert not (tmp_path / FILE).exists()
+    await maintenance.once()
+    assert not await asyncio.to_thread((tmp_path / FILE).exists)
 
 
 async def test_a_backup_of_the_catalogue_has_neither_the_key_nor_the_marks(tmp_path):
