@@ -33,6 +33,7 @@ from syncd.control.views import (
     ProblemView,
     ProgressView,
     QuarantineView,
+    RejectionView,
     Sample,
     ScrubView,
     SnapshotView,
@@ -473,6 +474,14 @@ class FakeControl:
         found = [
             ParkedView(path=f"old/{n}", bytes=1000, kind=kinds[n % 3][0], new_bytes=kinds[n % 3][1])
             for n in range(self.mirror(name).parked)
+        ]
+        return [one for one in found if one.path > after][:limit]
+
+    async def rejections(self, name, *, after="", limit=1000):
+        view = self.mirror(name)
+        found = [
+            RejectionView(path=f"kept/{n}.nc", kind="deleted", bytes=1_000, who="ada", at=self.now - DAY)
+            for n in range(view.rejected)
         ]
         return [one for one in found if one.path > after][:limit]
 

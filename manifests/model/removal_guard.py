@@ -87,6 +87,8 @@ class Guard(BaseModel):
     More than that is held until `syncd approve`; so is, always, the loss of everything."""
     empty: Literal["refused", "allowed"] = "refused"
     """Whether a source without any file is a success. `refused`: the pass fails, and nothing is changed."""
+    approvals: Annotated[Count, Field(ge=1, le=2)] = 1
+    """How many people must approve held losses. 2: a second person, with another name, approves the same losses."""
     min_files: Annotated[Count, Field(ge=0)] = 0
     """The fewest files that upstream lists. If a pass finds fewer, it fails, and nothing is changed."""
 

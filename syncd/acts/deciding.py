@@ -3,18 +3,23 @@
 from manifests.messages import count, message
 from syncd.acts.act_context import ActContext, files_text
 from syncd.control import ActResult, ApproveAct, RejectAct, ResetAct, RetryAct, TagAct, UnpinAct, UntagAct
-from syncd.core import UnknownName
-from syncd.engine import Tagging, find_snapshot, forget_cursor
+from syncd.core import ConfigError, NotFound, UnknownName
+from syncd.engine import Tagging, approve_losses, find_snapshot, forget_cursor
+from syncd.session import Session
 
 SHOWN = 20  # paths in one line
 
 
 async def approve(act: ApproveAct, context: ActContext) -> ActResult:
-    """Approve exactly the held losses."""
-    name, row, approvals = act.mirror, context.row(act.mirror), context.session.catalogue.approvals
-    _, replaced = approvals.count_parked(row.id)
-    number = approvals.approve(row.id)
-    if not number:
+    """Approve exactly the held losses, or record that one of two people has. Raises Busy for one who has."""
+    name, row, session, actor = act.mirror, context.row(act.mirror), context.session, context.actor
+    _, replaced = session.catalogue.approvals.count_parked(row.id)
+    needed = _approvals(session, name)
+    found = approve_losses(session.catalogue, row.id, needed, str(actor), actor.marks, session.now())
+    number = found.number
+    if found.missing:
+        line = message("{name}: {outcome}: syncd approve {name}", name=name, outcome=found.outcome)
+    elif not number:
         line = message("{name}: nothing is held for approval", name=name)
     elif replaced:
         line = message(
@@ -30,14 +35,26 @@ async def approve(act: ApproveAct, context: ActContext) -> ActResult:
             name=name,
             deleted=files_text(number),
         )
-    outcome = count(number, "{n} loss approved", "{n:,} losses approved")
-    return ActResult(outcome=outcome, data={"mirror": name, "approved": number}, lines=(line,))
+    data = {"mirror": name, "approved": number, "missing": found.missing, "given": list(found.given)}
+    return ActResult(outcome=found.outcome, data=data, lines=(line,))
+
+
+def _approvals(session: Session, mirror: str) -> int:
+    """Return how many people must approve, by the manifest with which the mirror was last synced."""
+    try:
+        return session.manifest(mirror).guard.approvals
+    except (NotFound, ConfigError):  # its manifest is not recorded yet
+        return 1
 
 
 async def reject(act: RejectAct, context: ActContext) -> ActResult:
     """Reject exactly the held losses, or forget what was rejected."""
     name, row, approvals = act.mirror, context.row(act.mirror), context.session.catalogue.approvals
-    number = approvals.forget_rejected(row.id) if act.undo else approvals.reject(row.id)
+    number = (
+        approvals.forget_rejected(row.id)
+        if act.undo
+        else approvals.reject(row.id, str(context.actor), context.session.now())
+    )
     if act.undo:
         line = message("{name}: {files} no longer rejected; the next pass judges them again", name=name,
                        files=files_text(number))  # fmt: skip

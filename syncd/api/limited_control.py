@@ -42,7 +42,7 @@ from syncd.control import (
 from syncd.core import AuditVerdict, AuditView, Event, NotFound, PassView
 
 Found = TypeVar("Found")
-LISTING = frozenset({"entries", "entry", "quarantine", "parked", "failures", "pass_events", "plan"})
+LISTING = frozenset({"entries", "entry", "quarantine", "parked", "rejections", "failures", "pass_events", "plan"})
 DESCRIPTION = frozenset({"snapshots"})
 ACTIONS = frozenset({"sync", "pause", "resume", "approve", "reject", "unpin", "restore", "tag", "untag", "cancel"})
 ROUNDS = 50  # pages of a list that are read for one page of what the caller may see

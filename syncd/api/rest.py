@@ -143,6 +143,11 @@ ROUTES: tuple[Route, ...] = (
         handler=r.ask(Control.parked), cursor="path", query=a.PageQuery, response=a.ParkedRemovals,
     ),
     Route(
+        method="GET", path=f"{MIRROR}/rejections", name="listRejections",
+        summary="Files that differ from upstream by decision: who rejected their loss, and when.",
+        handler=r.ask(Control.rejections), cursor="path", query=a.PageQuery, response=a.Rejections,
+    ),
+    Route(
         method="GET", path=f"{MIRROR}/failures", name="listFailures", summary="Files that failed to download, and why.",
         handler=r.ask(Control.failures), cursor="path", query=a.PageQuery, response=a.Failures,
     ),

@@ -14,6 +14,7 @@ from syncd.control import (
     OriginView,
     ParkedView,
     QuarantineView,
+    RejectionView,
     Sample,
     ScrubView,
     SnapshotView,
@@ -125,6 +126,13 @@ class ParkedRemovals(Response, frozen=True, kw_only=True):
     """Deletions, and replacements that lose bytes, held for approval; `next` is the `after` of the next page."""
 
     parked: tuple[ParkedView, ...]
+    next: str | None = None
+
+
+class Rejections(Response, frozen=True, kw_only=True):
+    """Files that differ from upstream by decision, sorted; `next` is the `after` of the next page."""
+
+    rejections: tuple[RejectionView, ...]
     next: str | None = None
 
 

@@ -1,4 +1,4 @@
-from .approvals import Approvals as Approvals, Decisions as Decisions
+from .approvals import Approvals as Approvals, Decisions as Decisions, RejectedFile as RejectedFile
 from .audit_append import append_audit_entry as append_audit_entry
 from .audit_log import AuditLog as AuditLog, contradicting as contradicting
 from .background_reader import BackgroundReader as BackgroundReader

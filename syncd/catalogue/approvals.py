@@ -4,20 +4,31 @@ A loss is a deletion, or a replacement that loses bytes. A decision on a replace
 upstream has another one, it is judged again.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from manifests.messages import plain
+from manifests.messages import message, plain
 from syncd.catalogue.damage import reads_rows
 from syncd.catalogue.parts import MirrorPart
-from syncd.core import Known, Loss
+from syncd.core import Busy, Known, Loss, LossKind
 
 Decisions = dict[str, Known | None]
 """Paths, each with the version upstream of the replacement; None: a deletion."""
 
 _pack = msgspec.msgpack.Encoder(enc_hook=plain).encode
 _known = msgspec.msgpack.Decoder(tuple[str, int, str | None, float | None, bytes, str | None]).decode
+
+
+class RejectedFile(msgspec.Struct, frozen=True):
+    """A file that differs from upstream because a steward rejected its loss; `who` is "" if that was not recorded."""
+
+    path: str
+    kind: LossKind
+    bytes: int
+    who: str = ""
+    at: float = 0.0
 
 
 @reads_rows
@@ -56,12 +67,19 @@ class Approvals(MirrorPart):
         """Approve exactly the held losses for the next pass; return their number."""
         return self._decide(mirror, "approved")
 
-    def reject(self, mirror: int) -> int:
+    def reject(self, mirror: int, who: str = "", at: float = 0.0) -> int:
         """Reject exactly the held losses: these files stay as they are; return their number."""
-        return self._decide(mirror, "rejected")
+        return self._decide(mirror, "rejected", who, at)
 
-    def _decide(self, mirror: int, table: str) -> int:
+    def _decide(self, mirror: int, table: str, who: str = "", at: float = 0.0) -> int:
         def work() -> None:
+            if table == "rejected":
+                self._of(mirror).do(
+                    "INSERT OR REPLACE INTO decision SELECT mirror, path, kind, bytes, ?2, ?3 FROM parked "
+                    "WHERE mirror=?1",
+                    (mirror, who, at),
+                )
+            self._of(mirror).do("DELETE FROM consent WHERE mirror=?", (mirror,))
             self._of(mirror).do(
                 f"INSERT OR REPLACE INTO {table} SELECT mirror, path, claim FROM parked WHERE mirror=?",  # noqa: S608  constants
                 (mirror,),
@@ -83,6 +101,62 @@ class Approvals(MirrorPart):
     def rejected(self, mirror: int) -> Decisions:
         """Return the rejected losses."""
         return self._decisions("rejected", mirror)
+
+    def rejections(self, mirror: int, after: str = "", limit: int = -1) -> list[RejectedFile]:
+        """Return at most `limit` files that differ from upstream by decision, after the path `after`, sorted."""
+        rows = self._of(mirror).rows(
+            "SELECT r.path, coalesce(d.kind, iif(r.claim IS NULL, 'deleted', 'shrunk')), coalesce(d.bytes, 0), "
+            "coalesce(d.who, ''), coalesce(d.at, 0.0) FROM rejected r LEFT JOIN decision d "
+            "ON d.mirror=r.mirror AND d.path=r.path WHERE r.mirror=? AND r.path>? ORDER BY r.path LIMIT ?",
+            (mirror, after, limit),
+        )
+        return [RejectedFile(*row) for row in rows]
+
+    def count_rejected(self, mirror: int) -> int:
+        """Return how many files differ from upstream by decision."""
+        return int(self._of(mirror).one("SELECT count(*) FROM rejected WHERE mirror=?", (mirror,))[0])
+
+    def agree(self, mirror: int, who: str, marks: Iterable[str], at: float) -> None:
+        """Record that a person approves the losses held now.
+
+        Raises Busy if this person has done so: by the name, or by a mark that both have, as the number of the user.
+        """
+        subject, mine = self._subject(mirror), set(marks)
+        for name, theirs, same in self._of(mirror).rows(
+            "SELECT who, marks, subject=?2 FROM consent WHERE mirror=?1", (mirror, subject)
+        ):
+            if same and (name == who or mine & set(theirs.split())):
+                raise Busy(
+                    message(
+                        "{name} has approved these losses already: another person must approve them, too", name=name
+                    )
+                )
+
+        def work() -> None:
+            self._of(mirror).do("DELETE FROM consent WHERE mirror=? AND subject<>?", (mirror, subject))
+            self._of(mirror).do(
+                "INSERT OR REPLACE INTO consent VALUES (?,?,?,?,?)", (mirror, who, " ".join(sorted(mine)), subject, at)
+            )
+
+        self._of(mirror).together(work)
+
+    def agreed(self, mirror: int) -> list[str]:
+        """Return who has approved exactly the losses held now, the first one first, while others must approve, too."""
+        if self._of(mirror).one("SELECT 1 FROM consent WHERE mirror=? LIMIT 1", (mirror,)) is None:
+            return []
+        rows = self._of(mirror).rows(
+            "SELECT who FROM consent WHERE mirror=? AND subject=? ORDER BY at", (mirror, self._subject(mirror))
+        )
+        return [who for (who,) in rows]
+
+    def _subject(self, mirror: int) -> str:
+        """Return what tells one set of held losses from another."""
+        found = hashlib.sha256()
+        for row in self._of(mirror).rows(
+            "SELECT path, kind, bytes, claim FROM parked WHERE mirror=? ORDER BY path", (mirror,)
+        ):
+            found.update(_pack(row))
+        return found.hexdigest()
 
     def forget_rejected(self, mirror: int, paths: Iterable[str] | None = None) -> int:
         """Forget rejections, of some paths or all: the next pass judges these losses again. Return their number."""

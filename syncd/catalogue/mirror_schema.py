@@ -130,7 +130,24 @@ CREATE TABLE first (mirror INTEGER NOT NULL, path TEXT NOT NULL, origin TEXT NOT
   WITHOUT ROWID;
 """
 
-MIRROR_STEPS = (MIRROR_VERSION_1, MIRROR_VERSION_2, MIRROR_VERSION_3, MIRROR_VERSION_4, MIRROR_VERSION_5)
+# Who rejected a loss, and when (`rejected` has what); and who approved the held losses, of which more must approve.
+MIRROR_VERSION_6 = """
+CREATE TABLE decision (
+  mirror INTEGER NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, bytes INTEGER NOT NULL, who TEXT NOT NULL,
+  at REAL NOT NULL, PRIMARY KEY (mirror, path)) WITHOUT ROWID;
+CREATE TABLE consent (
+  mirror INTEGER NOT NULL, who TEXT NOT NULL, marks TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY (mirror, who)) WITHOUT ROWID;
+"""
+
+MIRROR_STEPS = (
+    MIRROR_VERSION_1,
+    MIRROR_VERSION_2,
+    MIRROR_VERSION_3,
+    MIRROR_VERSION_4,
+    MIRROR_VERSION_5,
+    MIRROR_VERSION_6,
+)
 
 MIRROR_TABLES = (
     "entry", "changed", "renewed", "removed", "version", "snapshot", "claim", "promise", "swap", "staged", "inflight",
@@ -141,7 +158,7 @@ MIRROR_TABLES = (
 
 DECISIONS = (
     "approved", "rejected", "parked", "pin", "failure", "deferred", "doubt", "unsettled", "quarantine", "fault",
-    "tag",
+    "tag", "decision", "consent",
 )  # fmt: skip
 """What a rebuild keeps: the store cannot give it back."""
 

@@ -53,6 +53,7 @@ from .views import (
     ProblemView as ProblemView,
     ProgressView as ProgressView,
     QuarantineView as QuarantineView,
+    RejectionView as RejectionView,
     Sample as Sample,
     ScrubView as ScrubView,
     SnapshotView as SnapshotView,

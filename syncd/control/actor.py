@@ -29,6 +29,11 @@ class Actor(str):
         given = {"uid": "" if self.uid is None else str(self.uid), "token": self.token}
         return {key: value for key, value in given.items() if value}
 
+    @property
+    def marks(self) -> list[str]:
+        """Return what tells a person beside the name: who has one of them is the same person."""
+        return [f"{key}:{value}" for key, value in self.details.items()]
+
     def __str__(self) -> str:
         """Return the name alone."""
         return str.__getitem__(self, slice(None))

@@ -29,6 +29,7 @@ from syncd.control.views import (
     ParkedView,
     PlanView,
     QuarantineView,
+    RejectionView,
     Sample,
     ScrubView,
     SnapshotView,
@@ -138,6 +139,10 @@ class Control(Protocol):
 
     async def parked(self, name: str, *, after: str = "", limit: int = 1000) -> list[ParkedView]:
         """Return the losses held for approval with paths after `after`, sorted."""
+        ...
+
+    async def rejections(self, name: str, *, after: str = "", limit: int = 1000) -> list[RejectionView]:
+        """Return the files that differ from upstream by decision, with paths after `after`, sorted."""
         ...
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:

@@ -114,6 +114,10 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     backlog_bytes: int = 0
     parked: int = 0
     parked_bytes: int = 0
+    approved_by: tuple[str, ...] = ()
+    """Who has approved the held losses while a second person must, too (`guard.approvals: 2`)."""
+    rejected: int = 0
+    """Files that differ from upstream by decision: their loss was rejected."""
     failed: int = 0
     waiting: int = 0
     """Files that upstream may still be writing: they are fetched once they are complete."""
@@ -214,6 +218,17 @@ class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
     content now with other files that differed before."""
     new_bytes: int | None = None
     """The size of its replacement."""
+
+
+class RejectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that differs from upstream by decision: its loss was rejected."""
+
+    path: str
+    kind: LossKind
+    bytes: int
+    who: str
+    """Who rejected it; "": before that was recorded."""
+    at: float
 
 
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):

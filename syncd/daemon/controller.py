@@ -15,6 +15,7 @@ from syncd.control import (
     ParkedView,
     PlanView,
     QuarantineView,
+    RejectionView,
     SnapshotView,
     StepView,
     TombstoneView,
@@ -141,6 +142,11 @@ class Controller(LiveViews, OperatorActions, OriginActions, JobActions):
         """Return the losses held for approval, sorted."""
         row = self._row(name)
         return await self._reader.run(lambda c: queries.parked(c, row, after, limit))
+
+    async def rejections(self, name: str, *, after: str = "", limit: int = 1000) -> list[RejectionView]:
+        """Return the files that differ from upstream by decision, sorted."""
+        row = self._row(name)
+        return await self._reader.run(lambda c: queries.rejections(c, row, after, limit))
 
     async def failures(self, name: str, *, after: str = "", limit: int = 1000) -> list[FailureView]:
         """Return the files that failed to download, sorted."""

@@ -121,6 +121,9 @@ class MirrorRegistry:
         mirror_state.parked, mirror_state.parked_bytes, mirror_state.failed, mirror_state.quarantined = (
             pass_history.counts(mirror)
         )
+        approvals = self.catalogue.approvals
+        mirror_state.approved_by = tuple(approvals.agreed(mirror)) if mirror_state.parked else ()
+        mirror_state.rejections = approvals.count_rejected(mirror)
         mirror_state.faults = len(pass_history.damaged(mirror))
         mirror_state.unsettled, settles = self.catalogue.unsettled.waiting(mirror)
         return settles

@@ -88,6 +88,9 @@ class MirrorState:
     verdicts: tuple[VerdictView, ...] = ()
     parked: int = 0
     parked_bytes: int = 0
+    approved_by: tuple[str, ...] = ()
+    rejections: int = 0
+    """Files that differ from upstream by decision."""
     failed: int = 0
     unsettled: int = 0
     """Files that upstream may still be writing."""

@@ -101,6 +101,8 @@ def mirror_view(mirror_state: MirrorState, store: StoreState, now: float, clock:
         backlog_bytes=size,
         parked=mirror_state.parked,
         parked_bytes=mirror_state.parked_bytes,
+        approved_by=mirror_state.approved_by,
+        rejected=mirror_state.rejections,
         failed=mirror_state.failed,
         waiting=mirror_state.unsettled,
         quarantined=mirror_state.quarantined,

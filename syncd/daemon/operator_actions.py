@@ -12,7 +12,7 @@ from syncd.core import Audited, AuditView, Busy, NotFound, SyncdError
 from syncd.daemon.control_base import ControlBase
 from syncd.daemon.mirror_state import MirrorState
 from syncd.daemon.reasons import because
-from syncd.engine import PassPaths, Publisher, Restoration, Tagging, find_snapshot, unknown_mirror
+from syncd.engine import PassPaths, Publisher, Restoration, Tagging, approve_losses, find_snapshot, unknown_mirror
 
 
 class OperatorActions(ControlBase):
@@ -58,17 +58,24 @@ class OperatorActions(ControlBase):
     async def approve(self, name: str, who: str) -> AuditView:
         """Approve exactly the losses held now, and request a pass."""
         mirror_state, row = self._holding(name, who, "approve")
-        number = self._registry.catalogue.approvals.approve(row.id)
+        needed = mirror_state.declared.mirror.guard.approvals if mirror_state.declared is not None else 1
+        actor, now = actor_of(who), self._registry.now()
+        try:
+            found = approve_losses(self._registry.catalogue, row.id, needed, str(who), actor.marks, now)
+        except Busy as error:
+            raise self._refused(who, "approve", name, str(error)) from error
         self._registry.refresh(mirror_state)
+        if found.missing:
+            return self._written(who, "approve", name, found.outcome)
         if mirror_state.paused is None and mirror_state.declared is not None:
             mirror_state.requested_by = str(who) or "somebody"
         self._registry.wake.set()
-        return self._written(who, "approve", name, count(number, "{n} loss approved", "{n:,} losses approved"))
+        return self._written(who, "approve", name, found.outcome)
 
     async def reject(self, name: str, who: str) -> AuditView:
         """Reject exactly the losses held now: the copy keeps these files as they are."""
         mirror_state, row = self._holding(name, who, "reject")
-        number = self._registry.catalogue.approvals.reject(row.id)
+        number = self._registry.catalogue.approvals.reject(row.id, str(who), self._registry.now())
         self._registry.refresh(mirror_state)
         self._registry.wake.set()
         return self._written(who, "reject", name, count(number, "{n} loss rejected", "{n:,} losses rejected"))

@@ -21,6 +21,7 @@ from syncd.control import (
     EntryView,
     ParkedView,
     QuarantineView,
+    RejectionView,
     SnapshotView,
     StepView,
     TombstoneView,
@@ -197,6 +198,12 @@ def parked(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) 
     """Return the losses held for approval, sorted."""
     found = catalogue.approvals.parked(row.id, after, limit) if row is not None else []
     return [ParkedView(path=one.path, bytes=one.bytes, kind=one.kind, new_bytes=one.new_bytes) for one in found]
+
+
+def rejections(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[RejectionView]:
+    """Return the files that differ from upstream by decision, sorted."""
+    found = catalogue.approvals.rejections(row.id, after, limit) if row is not None else []
+    return [RejectionView(path=one.path, kind=one.kind, bytes=one.bytes, who=one.who, at=one.at) for one in found]
 
 
 def failures(catalogue: Catalogue, row: MirrorRow | None, after: str, limit: int) -> list[FailureView]:

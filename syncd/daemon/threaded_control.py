@@ -31,6 +31,7 @@ READS = frozenset(
         "copies",
         "quarantine",
         "parked",
+        "rejections",
         "failures",
         "audit",
         "usage",

@@ -62,6 +62,7 @@ from .survey_cursor import forget_cursor as forget_cursor
 from .survey_run import WIDTH as WIDTH
 from .tagging import Tagging as Tagging
 from .transfer import NotSmall as NotSmall, Transfers as Transfers, error_name as error_name
+from .two_persons import Approval as Approval, approve_losses as approve_losses
 from .verified_file import VerifiedFile as VerifiedFile
 from .verify import Fault as Fault, Finding as Finding, Report as Report, Verification as Verification
 from .worker_port import (

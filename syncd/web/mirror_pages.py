@@ -189,6 +189,16 @@ async def show_diff(context: ApiContext, call: Call) -> web.Response:
     return await site_of(context).render(context, call.request, "diff.html", mirror=mirror, diff=diff)
 
 
+async def show_rejections(context: ApiContext, call: Call) -> web.Response:
+    """Show the files that differ from upstream by decision."""
+    mirror = context.control.mirror(call.path_params["mirror"])
+    found = await context.control.rejections(mirror.name, after=call.query.after, limit=call.query.limit)
+    following = found[-1].path if len(found) >= call.query.limit else ""
+    return await site_of(context).render(
+        context, call.request, "rejections.html", mirror=mirror, rejections=found, next=following
+    )
+
+
 async def show_parked(context: ApiContext, call: Call) -> web.Response:
     """Show the deletions held for approval."""
     mirror = context.control.mirror(call.path_params["mirror"])

@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     _page("GET", f"{MIRROR}/file", "file", mirror_pages.show_file, query=a.EntryQuery),
     _page("GET", f"{MIRROR}/diff", "diff", mirror_pages.show_diff, query=a.DiffQuery),
     _page("GET", f"{MIRROR}/parked", "parked", mirror_pages.show_parked, query=a.PageQuery),
+    _page("GET", f"{MIRROR}/rejections", "rejections", mirror_pages.show_rejections, query=a.PageQuery),
     _page("GET", "/check", "check", show_check),
     _page("POST", "/check", "checkText", check_text),
     _page("GET", "/usage", "usage", show_usage, query=a.UsageQuery),

@@ -53,6 +53,7 @@ PAGES = [
     "/", "/mirrors/idle", "/mirrors/running", "/mirrors/failing", "/mirrors/paused", "/mirrors/rejected", "/mirrors/idle/passes",
     "/mirrors/idle/passes/7", "/mirrors/failing/passes/7", "/mirrors/idle/files", "/mirrors/idle/files?prefix=a/",
     "/mirrors/idle/file?path=a/file00.nc", f"/mirrors/idle/diff?before={digest(1)}&after={digest(2)}", "/mirrors/idle/parked",
+    "/mirrors/idle/rejections",
     "/check", "/login", "/audit", "/usage", "/usage?by=kind&from=2023-01", "/mirrors/idle?done=sync",
 ]  # fmt: skip
 

@@ -36,6 +36,7 @@ def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
                 ">failed",
                 ">waiting",
                 ">held",
+                ">decided",
                 ">pinned",
                 "snapshot",
             ),
@@ -49,6 +50,7 @@ def status(catalogue: "Catalogue | None", state: Path, json: bool) -> int:
                     str(len(one["failures"])),
                     str(len(one["waiting"])),
                     str(one["parked"]),
+                    str(len(one["rejected"])),
                     str(len(one["pinned"])),
                     one["snapshot"][:12],
                 )
@@ -96,6 +98,7 @@ def _mirrors(catalogue: "Catalogue") -> list[dict[str, Any]]:
                 "attempted": output.instant(row.attempted),
                 "last": row.last,
                 "parked": catalogue.approvals.count_parked(row.id)[0],
+                "approved_by": catalogue.approvals.agreed(row.id),
                 "rejected": sorted(catalogue.approvals.rejected(row.id)),
                 "pinned": sorted(catalogue.approvals.pinned(row.id)),
                 "waiting": [
