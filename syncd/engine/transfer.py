@@ -15,6 +15,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from manifests.messages import message
 from manifests.stat import Stat
 from syncd.catalogue import Inflight
@@ -61,6 +63,21 @@ class NotSmall(SyncdError):
 def own_targets(stat: Stat) -> tuple[str, ...]:
     """Return the URLs that upstream lists for a file, or its path."""
     return stat.urls[:PLACES] or (stat.path,)
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One download of a file from `target` of `source`, and its fallback."""
+
+    source: Transport
+    step: Step
+    stat: Stat
+    target: str
+    last: bool
+    """Bytes that do not match go to the quarantine."""
+    other_coding: bool
+    """The bytes did not match before: whether an encoding is decoded is decided the other way."""
+    whole: bool = False
+    """In one stream, because ranges of it did not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,76 +218,40 @@ class Transfers:
         """Download a file; where its ranges are not served, or not of one version at the last try, in one stream."""
         self.large.require_size(stat.path, stat.size)
         source = FailoverTransport(self.source, others) if others and has_digest(stat) else self.source
+        attempt = Attempt(source, step, stat, target, last, other_coding)
         try:
-            return await self._attempt(source, step, stat, target, last=last, other_coding=other_coding)
+            return await self._attempt(attempt)
         except RangeRefused as error:
             self._restarted(step, error)
         except Changed as error:  # each server behind the name may have a version of its own
             if not last:
                 raise
             self._restarted(step, error)
-        return await self._attempt(source, step, stat, target, last=last, other_coding=other_coding, whole=True)
+        return await self._attempt(msgspec.structs.replace(attempt, whole=True))
 
-    def _attempt(
-        self,
-        source: Transport,
-        step: Step,
-        stat: Stat,
-        target: str,
-        *,
-        last: bool,
-        other_coding: bool,
-        whole: bool = False,
-    ) -> Coroutine[Any, Any, VerifiedFile]:
+    def _attempt(self, attempt: Attempt) -> Coroutine[Any, Any, VerifiedFile]:
         """Download a file, at once or when the store has room for it in memory."""
-        if self.buffering is None:
-            return self._download(source, step, stat, target, last=last, other_coding=other_coding, whole=whole)
-        return self._with_room(
-            self.buffering, source, step, stat, target, last=last, other_coding=other_coding, whole=whole
-        )
+        return self._download(attempt) if self.buffering is None else self._with_room(self.buffering, attempt)
 
-    async def _with_room(
-        self,
-        buffering: Buffering,
-        source: Transport,
-        step: Step,
-        stat: Stat,
-        target: str,
-        *,
-        last: bool,
-        other_coding: bool,
-        whole: bool = False,
-    ) -> VerifiedFile:
-        begun = self.begun.get(step.path)
-        size = stat.size if begun is None else begun.size
+    async def _with_room(self, buffering: Buffering, attempt: Attempt) -> VerifiedFile:
+        begun = self.begun.get(attempt.step.path)
+        size = attempt.stat.size if begun is None else begun.size
         count = UNKNOWN_COST if size is None else buffering.held(size)
         while True:
             try:
                 async with MemoryHold(buffering, count, self.place.mirror) as hold:
-                    return await self._download(
-                        source, step, stat, target, hold, last=last, other_coding=other_coding, whole=whole
-                    )
+                    return await self._download(attempt, hold)
             except NeedsRoom as needed:  # it is larger than was known
                 count = needed.count
 
-    async def _download(
-        self,
-        source: Transport,
-        step: Step,
-        stat: Stat,
-        target: str,
-        hold: MemoryHold | None = None,
-        *,
-        last: bool,
-        other_coding: bool,
-        whole: bool = False,
-    ) -> VerifiedFile:
-        """Download a file in the way that its size asks for, or as a `whole`."""
+    async def _download(self, attempt: Attempt, hold: MemoryHold | None = None) -> VerifiedFile:
+        """Download a file in the way that its size asks for, or as a whole."""
+        source, step, stat, target, last = attempt.source, attempt.step, attempt.stat, attempt.target, attempt.last
         if stat.size is not None and stat.size <= SMALL:
             async with source.open(target) as sent:
                 body = sent
                 size: int | None = stat.size
-                if "content-encoding" in body.headers and is_decoded(body, stat, is_again=other_coding):
+                if "content-encoding" in body.headers and is_decoded(body, stat, is_again=attempt.other_coding):
                     body = DecodedBody(body)
                 else:
                     size = expected_size(stat, body.stat)
@@ -278,11 +259,15 @@ class Transfers:
             if content is not None:
                 return await self.small.store(step, stat, source, target, body, content, last=last)
         if (begun := self.begun.pop(step.path, None)) is not None:
-            if not whole and stat.size in (None, begun.size) and (has_digest(stat) or step.path not in self.tried):
+            if (
+                not attempt.whole
+                and stat.size in (None, begun.size)
+                and (has_digest(stat) or step.path not in self.tried)
+            ):
                 return await self.large.stage(source, step, stat, target, None, begun, last=last)
             self.journal.end(self.mirror_id, step.path)
-        async with FirstResponse(source.open(target) if whole else source.open(target, stop=SMALL)) as first:
-            if "content-encoding" in first.body.headers and is_decoded(first.body, stat, is_again=other_coding):
+        async with FirstResponse(source.open(target) if attempt.whole else source.open(target, stop=SMALL)) as first:
+            if "content-encoding" in first.body.headers and is_decoded(first.body, stat, is_again=attempt.other_coding):
                 if first.body.stop == SMALL:
                     raise RangeRefused(message("{path}: upstream sends it compressed", path=stat.path))
                 first.body = DecodedBody(first.body)
