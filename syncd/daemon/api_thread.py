@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from syncd.api import CONTROL_SOCKET, Metrics, RunningServer, Site, bound_socket, serving
@@ -41,9 +41,13 @@ async def api_thread(
     @asynccontextmanager
     async def there() -> AsyncIterator[ApiThread]:
         group = group_id(config.control.group, "control.group") if config.control.group is not None else None
-        with bound_socket(config.state / CONTROL_SOCKET, group) as local:
+        holding = ExitStack()
+        local = await asyncio.to_thread(holding.enter_context, bound_socket(config.state / CONTROL_SOCKET, group))
+        try:
             async with _served(local) as thread:
                 yield thread
+        finally:
+            await asyncio.to_thread(holding.close)
 
     @asynccontextmanager
     async def _served(local: socket.socket) -> AsyncIterator[ApiThread]:

@@ -33,7 +33,9 @@ async def preview_session(
     Raises as `open_session` does; Damaged if the mirror's records are.
     """
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="syncd-")))
+        temporary = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="syncd-")
+        stack.push_async_callback(asyncio.to_thread, temporary.cleanup)
+        folder = Path(temporary.name)
         known = await _copied(stack, config.state, folder, mirror) if mirror else None
         session = await stack.enter_async_context(
             open_session(

@@ -156,7 +156,7 @@ async def test_a_mirror_of_which_a_file_failed_says_so_and_where_its_bytes_lie(h
         await house.until(lambda: house.heard(PassFinished, "sums"))
         await house.until(lambda: control.mirror("sums").state != "running")
         view = control.mirror("sums")
-        assert (view.failed, view.quarantined, view.health, view.last.outcome) == (1, 1, "unknown", "incomplete")
+        assert (view.failed, view.quarantined, view.health, view.last.outcome) == (1, 1, "degraded", "incomplete")
         failure = (await control.failures("sums"))[0]
         assert failure.path == "bad.dat"
         aside = (await control.quarantine("sums"))[0]

@@ -48,7 +48,7 @@ def run_all(service):
     manifest = str(service.root / "m/m.yaml")
     stand_for = {
         "/etc/syncd/manifests.d": str(service.root / "m"), "landsat.plan": str(service.root / "plan"),
-        "NAME": "m", "MIRROR": "m", "SNAPSHOT": snapshot["id"][:12],
+        "NAME": "m", "MIRROR": "m", "SNAPSHOT": snapshot["id"][:12], "week.jsonl": str(service.root / "week.jsonl"),
     }  # fmt: skip
     failed, said, seen = [], {}, set()
     for words in documented():
@@ -58,7 +58,10 @@ def run_all(service):
             continue
         seen.add(tuple(given))
         more = () if words[0] == "check" else ("--config", str(service.root / "syncd.yaml"))
+        given, into = given[: given.index(">")] if ">" in given else given, given[-1]
         code, out, err = service.run(*given, *more)
+        if into.endswith(".jsonl") and into not in given:
+            Path(into).write_text(out)
         said[tuple(given)] = (out, err)
         if code != 0:
             failed.append((code, (given[0],) if len(given) == 1 or given[0] == "apply" else tuple(given)))
