@@ -93,8 +93,9 @@ class CommandContext(msgspec.Struct, frozen=True):
 
         It knows of `mirror` what the Catalogue does: a plan compares with its Entries. If no other process works with
         the Catalogue, it is opened for that; beside a daemon, and for root, the records of the mirror are copied.
+        A mirror that the Catalogue does not know would stay in it.
         """
-        if bool(mirror) and await asyncio.to_thread(has_catalogue, self.config.state):
+        if bool(mirror) and await asyncio.to_thread(_knows, self.config.state, mirror):
             async with AsyncExitStack() as stack:
                 try:
                     await asyncio.to_thread(require_owner, self.config)
@@ -162,6 +163,17 @@ async def temporary_folder() -> AsyncIterator[Path]:
         yield folder
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _knows(state: Path, mirror: str) -> bool:
+    if not has_catalogue(state):
+        return False
+    try:
+        catalogue = Catalogue(state, read_only=True)
+    except (Offline, Damaged):
+        return True  # opening it for work upgrades it, or says what is wrong
+    with catalogue:
+        return catalogue.history.mirror(mirror) is not None
 
 
 def _require_own(state: Path, mirror: Mirror) -> None:
