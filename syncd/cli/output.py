@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from manifests.stat import Stat
 
 
-WIDTH = 160  # columns of a table that is not printed on a terminal
+WIDTH = 300  # columns of a table that is not printed on a terminal: programs read lines, and no folded ones
 _NARROW = 0x2FF  # up to this character, each has the width of one column
 
 

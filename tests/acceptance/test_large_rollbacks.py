@@ -157,7 +157,15 @@ def test_files_of_an_earlier_schema_are_upgraded_before_somebody_only_reads_them
         assert not catalogue.restorations.is_under_way(one)
         catalogue.files.of(one).do("DROP TRIGGER verdict_deleted")
         catalogue.files.of(one).do("ALTER TABLE entry DROP COLUMN first")
-        for table in ("restoration", "restoring", "tag", "verdict", "first", "decision", "consent"):  # of later versions than the first
+        for table in (
+            "restoration",
+            "restoring",
+            "tag",
+            "verdict",
+            "first",
+            "decision",
+            "consent",
+        ):  # of later versions than the first
             catalogue.files.of(one).do(f"DROP TABLE {table}")
         catalogue.files.of(one).connection.pragma("user_version", 1)
         catalogue.settings.set("mirror_version", "1")

@@ -58,12 +58,12 @@ async def test_the_face_shows_what_the_daemon_publishes_and_stops_when_that_is_w
             await house.control.sync("a", "anna")
             assert await until(url, 200) == b"x"
             house.declare("a", "")
-            await until(url, 404)
+            await until(url, 410)  # made private, and it was public
             house.declare("a", PUBLISH)
             assert await until(url, 200) == b"x"
             (house.manifests / "a.yaml").unlink()
             house.declare("b", "")
-            await until(url, 404)
+            await until(url, 410)  # withdrawn, and said so
         assert not (tmp_path / "store/.syncd/lease.json").exists() or face.poll() is None
     finally:
         face.send_signal(signal.SIGTERM)

@@ -165,7 +165,11 @@ async def test_a_reason_is_told_in_the_readers_language(api, language):
 async def test_there_is_a_test_for_every_page():
     tried = {re.sub(r"\?.*", "", one) for one in PAGES}
     for route in ROUTES:
-        if route.method == "GET" and route.name != "language":
+        if route.method == "GET" and route.name not in {
+            "language",
+            "beginSignIn",
+            "finishSignIn",
+        }:  # they lead elsewhere
             pattern = re.sub(r"{\w+}", "[^/]+", route.path)
             assert any(re.fullmatch(pattern, one) for one in tried), route.path
 

@@ -94,6 +94,9 @@ class Able:
     def open_descriptor(self, path):
         return self, len(path)
 
+    async def signed_link(self, path, *, method, seconds, query, endpoint=""):
+        return f"{method} {path} {seconds} {sorted(query)} {endpoint}"
+
     async def copyable_from(self, url, size):
         return f"{url} {size}"
 

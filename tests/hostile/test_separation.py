@@ -96,7 +96,7 @@ def test_a_new_mirrors_file_has_the_tables_that_the_one_file_had():
         old.execute(step)
     left = {table for (table,) in old.execute("SELECT name FROM sqlite_schema WHERE type='table'")}
     assert left == {
-        "setting", "mirror", "pass", "pass_event", "audit", "pause", "publication", "fetched", "sqlite_sequence",
+        "setting", "mirror", "pass", "pass_event", "audit", "pause", "publication", "fetched", "job", "sqlite_sequence",
     }  # fmt: skip
 
 

@@ -150,4 +150,7 @@ def test_all_manifests_of_the_library_that_begin_alike_are_named():
 def test_a_role_that_is_none_is_told_with_the_words_that_may_stand_there():
     words = [str(SYNCD), "token", "anna", "--role", "boss"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "syncd: ROLE: boss is no role: write reader, operator or partner\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "syncd: ROLE: boss is no role: write reader, steward, operator or partner\n",
+    )

@@ -6,7 +6,6 @@ from hypothesis import given, settings, strategies as st
 
 from manifests.snapshot import Entry, Origin
 from syncd.catalogue import Catalogue
-from syncd.catalogue.mirror_schema import MIRROR_STEPS
 from syncd.cli.output import share
 
 PATHS = st.sampled_from(["a", "a/b", "c", "d", 'odd "name" \\ é'])
@@ -14,6 +13,9 @@ FILE = st.tuples(
     PATHS, st.sampled_from([("verified", "https://x/"), ("verified", ""), ("attested", "")]), st.integers(0, 9)
 )
 STEPS = st.lists(st.lists(FILE, max_size=6) | st.lists(PATHS, max_size=3), max_size=12)
+
+
+BEFORE = 3  # the version of a mirror's file before it had counts
 
 
 def proved(path, verdict, size):
@@ -47,8 +49,10 @@ def test_the_files_of_an_older_catalogue_are_counted_when_it_is_opened(tmp_path)
         mirror = catalogue.history.ensure_mirror("m", prefix="m/").id
         catalogue.holdings.add(mirror, [proved(f"{n}", ("attested", ""), n) for n in range(5)])
     db = apsw.Connection(str(tmp_path / "mirrors" / "m.sqlite"))
-    db.execute("DROP TRIGGER verdict_deleted; DROP TABLE verdict")
-    db.pragma("user_version", len(MIRROR_STEPS) - 1)
+    db.execute("DROP TRIGGER verdict_deleted; ALTER TABLE entry DROP COLUMN first")
+    for table in ("verdict", "first", "decision", "consent"):  # and of later versions
+        db.execute(f"DROP TABLE {table}")
+    db.pragma("user_version", BEFORE)
     db.close()
     with Catalogue(tmp_path) as catalogue:
         assert kept(catalogue, mirror) == {("attested", ""): (5, 10)}
