@@ -39,7 +39,6 @@ class DialectProxy(LoopbackServer):
         return await super().__aenter__()
 
     async def _serve(self, reader, writer):
-        self._tasks.add(task := asyncio.current_task())
         place = urlsplit(self.endpoint)
         behind, onward = await asyncio.open_connection(place.hostname, place.port, limit=1 << 20)
         try:
@@ -62,7 +61,6 @@ class DialectProxy(LoopbackServer):
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):  # cancelled: the proxy ends
             pass
         finally:
-            self._tasks.discard(task)
             for end in (writer, onward):
                 end.close()
 

@@ -72,8 +72,6 @@ class Proxy(LoopbackServer):
         return self.tls if isinstance(self.tls, ssl.SSLContext) else None
 
     async def _serve(self, reader, writer):
-        task = asyncio.current_task()
-        self._tasks.add(task)
         self.connections += 1
         parts = urlsplit(self.endpoint)
         behind, onward = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 20)
@@ -83,7 +81,6 @@ class Proxy(LoopbackServer):
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._tasks.discard(task)
             for end in (writer, onward):
                 end.close()
 
