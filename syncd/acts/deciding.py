@@ -50,24 +50,20 @@ def _approvals(session: Session, mirror: str) -> int:
 async def reject(act: RejectAct, context: ActContext) -> ActResult:
     """Reject exactly the held losses, or forget what was rejected."""
     name, row, approvals = act.mirror, context.row(act.mirror), context.session.catalogue.approvals
-    number = (
-        approvals.forget_rejected(row.id)
-        if act.undo
-        else approvals.reject(row.id, str(context.actor), context.session.now())
-    )
     if act.undo:
-        line = message("{name}: {files} no longer rejected; the next pass judges them again", name=name,
-                       files=files_text(number))  # fmt: skip
+        number = approvals.forget_rejected(row.id)
         outcome = count(number, "{n} loss no longer rejected", "{n:,} losses no longer rejected")
-    elif number:
+        line = message(
+            "{name}: {files} no longer rejected; the next pass judges them again", name=name, files=files_text(number)
+        )
+        return ActResult(outcome=outcome, data={"mirror": name, "forgotten": number}, lines=(line,))
+    number = approvals.reject(row.id, str(context.actor), context.session.now())
+    if number:
         line = message("{name}: rejected; {files} stay as they are", name=name, files=files_text(number))
-        outcome = count(number, "{n} loss rejected", "{n:,} losses rejected")
     else:
         line = message("{name}: nothing is held for approval", name=name)
-        outcome = count(number, "{n} loss rejected", "{n:,} losses rejected")
-    return ActResult(
-        outcome=outcome, data={"mirror": name, "forgotten" if act.undo else "rejected": number}, lines=(line,)
-    )
+    outcome = count(number, "{n} loss rejected", "{n:,} losses rejected")
+    return ActResult(outcome=outcome, data={"mirror": name, "rejected": number}, lines=(line,))
 
 
 async def unpin(act: UnpinAct, context: ActContext) -> ActResult:
