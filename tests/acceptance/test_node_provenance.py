@@ -3,14 +3,13 @@
 import gzip
 import shutil
 import time
-from contextlib import asynccontextmanager
 
 import pytest
 
-from syncd.catalogue import Catalogue
 from syncd.core.events import SurveyNoted
 from syncd.engine.rebuild_catalogue import rebuild
 from tests.acceptance.cli import Bucket, Folder, sync
+from tests.acceptance.mirroring import BucketMirroring
 from tests.acceptance.nodes import ORIGINAL, FollowingNode, SigningNode, snapshot_of
 from tests.acceptance.test_node_to_node import faced
 from tests.acceptance.test_three_nodes import public
@@ -54,22 +53,8 @@ async def test_what_a_server_says_that_no_key_vouches_for_verifies_no_file(origi
     assert snapshot_of(copy) == snapshot_of(origin)
 
 
-class BucketNode(SigningNode):
-    """A node whose store is a bucket of a real S3 server."""
-
-    def __init__(self, folder, archive, server, **more):
-        super().__init__(folder, archive, **more)
-        self.server, self.url = server, server.url()
-
-    @asynccontextmanager
-    async def open(self):
-        store = self.server.store(self.url)
-        await store.identify(None)
-        with Catalogue(self.folder / "state") as catalogue:
-            try:
-                yield store, catalogue
-            finally:
-                await store.aclose()
+class BucketNode(SigningNode, BucketMirroring):
+    """A node whose store is a bucket of a real S3 server, given as `server`."""
 
 
 MANIFEST = """
@@ -87,7 +72,7 @@ guard: {{max_removed: 90%}}
 
 async def test_the_bucket_of_a_node_is_followed_with_its_id_and_by_the_shards_that_changed(swift, tmp_path):
     files = {**FILES, "old.nc": b"old"}
-    node = BucketNode(tmp_path / "one", Archive(dict(files), digests=("md5",)), swift, guard="100%")
+    node = BucketNode(tmp_path / "one", Archive(dict(files), digests=("md5",)), server=swift, guard="100%")
     node.now = time.time() - 3600
     first = await node.run()
     store, state, manifest = Folder(tmp_path / "store"), tmp_path / "two", tmp_path / "scenes.yaml"
